@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands import shared_options
+from stream.errors import UsageError
 
 if TYPE_CHECKING:
     from stream.finding import Finding
@@ -24,13 +25,22 @@ Url = Annotated[
 ]
 
 
-def doctor(as_json: shared_options.Json = False, deployment: Deployment = False, url: Url = "") -> None:
-    """Check what works on this machine, and what to install for the rest."""
-    from stream.settings import settings
-    from workers.measure.doctor import examine
+Measure = Annotated[
+    bool,
+    typer.Option(
+        "--measure", help="Measure instead which runtime is fastest here for each network, and use it from now on."
+    ),
+]
 
+
+def doctor(
+    as_json: shared_options.Json = False, deployment: Deployment = False, url: Url = "", measure: Measure = False
+) -> None:
+    """Check what works on this machine, and what to install for the rest."""
+    if deployment and measure:
+        raise UsageError("--deployment and --measure cannot be combined")
     healthy = True
-    for finding in _deployment(url) if deployment else examine(settings()):
+    for finding in _deployment(url) if deployment else _measured() if measure else _machine():
         healthy = healthy and finding.ok is not False
         mark = {True: "ok  ", False: "FAIL", None: "-   "}[finding.ok]
         remedy = f"  -> {finding.remedy}" if finding.remedy else ""
@@ -39,6 +49,22 @@ def doctor(as_json: shared_options.Json = False, deployment: Deployment = False,
         )
     if not healthy:
         raise typer.Exit(1)
+
+
+def _machine() -> "Iterator[Finding]":
+    from stream.settings import settings
+    from workers.measure.doctor import examine
+
+    return examine(settings())
+
+
+def _measured() -> "Iterator[Finding]":
+    from stream.settings import settings
+    from workers.device import threads
+    from workers.measure import runtimes
+
+    threads.apply(settings())
+    return runtimes.findings(settings(), again=True)
 
 
 def _deployment(url: str) -> "Iterator[Finding]":

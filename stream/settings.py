@@ -67,6 +67,9 @@ class Settings(BaseModel):
         "small", description="weights of --refine vitmatte: a name, a repo id, or a folder that save_pretrained wrote"
     )
     half: bool = Field(True, description="half precision, where the device supports it")
+    runtime: Literal["", "onnxruntime", "openvino"] = Field(
+        "", description="runtime of rvm, selfie and onnx on a CPU; empty: as `mattebox doctor --measure` found"
+    )
     hw_encode: bool = Field(True, description="use the GPU's H.264 encoder where available")
     health_file: Path | None = Field(
         None, description="`worker` and `serve` touch this file once a second while their programs work"

@@ -62,6 +62,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in [n for n in os.environ if n.upper().startswith("MATTEBOX_") or n.upper() == "REDIS_URL"]:
         if name.upper() != "MATTEBOX_CACHE_DIR":
             patch.delenv(name)
+    patch.setenv("MATTEBOX_RUNTIME", "onnxruntime")  # whatever was measured here: tests of runtimes choose their own
     settings.cache_clear()
     # A background shell job ignores SIGINT, and so would every program that the tests start and interrupt.
     signal.signal(signal.SIGINT, signal.default_int_handler)

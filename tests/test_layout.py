@@ -24,7 +24,7 @@ ORDER = {
     ),
     "workers": (
         "models weights scene",
-        "device",
+        "device runtimes",
         "edges",
         "steady",
         "choosers",
@@ -32,7 +32,8 @@ ORDER = {
         "lifecycle privacy",
         "rendition",
         "matte",
-        "live files runs measure",
+        "measure",
+        "live files runs",
         "batch bench",
     ),
     "web": (

@@ -11,7 +11,7 @@ from stream.settings import Settings
 
 
 def apply(settings: Settings) -> None:
-    """Call once, when a process starts. onnxruntime's threads are set per session: see `onnx_session.py`."""
+    """Call once, when a process starts. Those of networks are set by their runtimes: see `workers/runtimes/`."""
     cv2.setNumThreads(1)  # its calls take well under a millisecond: waking other cores costs more
 
 

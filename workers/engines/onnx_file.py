@@ -7,7 +7,8 @@ that flickers.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,15 @@ from stream.settings import Settings
 from workers.device.tensors import Tensor, rgb_small
 from workers.engines import onnx_graph
 from workers.engines.base import Engine, EngineState, Result
+from workers.runtimes import Choice, Network, installed, label, load_safely
+from workers.runtimes.choice import SIZES, Case, choose
+from workers.runtimes.onnxruntime import SessionNetwork, reason
 from workers.weights import onnx_cards
 from workers.weights.input_size import Size
 from workers.weights.known import Say, silent
 from workers.weights.onnx_cards import Activation, Card
 
+_OWN = Choice("onnxruntime")
 _OUTSIDE = 0.5  # by how far logits leave 0-1; networks without an activation exceed it by little
 _LARGEST_LOGIT = 30.0  # beyond it, the sigmoid is 0 or 1 in float32
 
@@ -52,6 +57,14 @@ class OnnxFile(Engine):
         values = self._run_all(drawn_picture(*self.size), path)
         self.output = find_output(values, self.size, self._card, self._graph, path)
         self.device = "cuda" if "CUDA" in self._graph.session.get_providers()[0] else "cpu"
+        self._network: Network = SessionNetwork(self._graph.session)
+        self.case = self._case(path, settings)
+        if self.case is not None:
+            choice = choose(self.case, settings, has_openvino=True)
+            self.device = label(choice, _OWN)
+            if choice != _OWN:
+                self._network = load_safely(path, choice, _OWN, settings)
+        self._graph = replace(self._graph, session=None)  # `_network` has it, or has the file in another runtime
 
     def prepare(self, frame: Frame) -> Tensor:
         """The network's input: one picture, normalised."""
@@ -69,21 +82,30 @@ class OnnxFile(Engine):
     def _alpha(self, picture: Tensor) -> Alpha:
         """float32 (h, w), 0-1. Raises EngineError, also for NaN and Inf."""
         try:
-            (values,) = self._graph.session.run([self.output.name], {self._graph.input.name: picture})
-        except Exception as exc:  # onnxruntime's errors have no common base class
-            raise EngineError(f"onnx: {onnx_graph.reason(exc)}") from exc
+            (values,) = self._network({self._graph.input.name: picture}, [self.output.name])
+        except EngineError as exc:
+            raise EngineError(f"onnx: {exc}") from exc
         matte = as_matte(values, self.size)
         if matte is None or not _is_valid(matte, self.output.logits):
             raise EngineError("onnx: the network's output is NaN or Inf")
         return sigmoid(matte) if self.output.logits else matte.clip(0.0, 1.0)
 
+    def _case(self, path: Path, settings: Settings) -> Case | None:
+        """For what the runtime is chosen; None if there is nothing to choose from."""
+        if self.device != "cpu" or not installed("openvino"):
+            return None
+        with path.open("rb") as file:
+            digest = file_digest(file, "sha256").hexdigest()
+        width, height = self.size
+        return Case(f"{self.name}@{width}x{height}", digest, SIZES[0], _OWN)
+
     def _run_all(self, picture: Tensor, path: Path) -> dict[str, Any]:
         """All outputs for one picture, by name. Raises WeightsError."""
         try:
             values = self._graph.session.run(None, {self._graph.input.name: self._input(picture)})
-        except Exception as exc:  # as above
+        except Exception as exc:  # onnxruntime's errors have no common base class
             width, height = self.size
-            raise WeightsError(f"{path} fails with a picture of {width}x{height}: {onnx_graph.reason(exc)}") from exc
+            raise WeightsError(f"{path} fails with a picture of {width}x{height}: {reason(exc)}") from exc
         return dict(zip([output.name for output in self._graph.session.get_outputs()], values, strict=True))
 
 

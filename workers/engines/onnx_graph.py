@@ -15,7 +15,7 @@ from onnx.external_data_helper import ExternalDataInfo, uses_external_data
 
 from stream.errors import WeightsError
 from stream.settings import Settings
-from workers.device.onnx_session import open_session
+from workers.runtimes.onnxruntime import open_session, reason
 
 FLOATS = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 """The supported types of inputs, by onnxruntime's names."""
@@ -64,12 +64,6 @@ def described(value: Any) -> str:
     """An input or output of a session as text, such as `image float (1, 3, 320, 320)`."""
     sides = ", ".join(str(side if side is not None else "?") for side in value.shape)
     return f"{value.name} {value.type.removeprefix('tensor(').removesuffix(')')} ({sides})"
-
-
-def reason(exc: Exception) -> str:
-    """The first line of an error of onnxruntime, without its prefix `[ONNXRuntimeError] : 1 : FAIL : `."""
-    line = (str(exc).splitlines() or [type(exc).__name__])[0]
-    return line.split(" : ", 3)[-1]
 
 
 def _parsed(path: Path) -> Model:

@@ -3,10 +3,8 @@
 It takes the picture resized to 256x144 and has no memory, so its edges are soft and flicker unless smoothed over time.
 """
 
-import threading
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 
 from stream.errors import EngineError
@@ -15,6 +13,7 @@ from stream.records.options import Options
 from stream.settings import Settings
 from workers.device.tensors import Tensor, rgb_small
 from workers.engines.base import Engine, EngineState, Result
+from workers.runtimes import Choice, load
 from workers.weights.known import Say, ensure, silent
 
 _WIDTH, _HEIGHT = 256, 144
@@ -28,8 +27,7 @@ class Selfie(Engine):
 
     def __init__(self, options: Options, settings: Settings, say: Say = silent) -> None:
         path = ensure(self.name, settings, say)
-        self._net = cv2.dnn.readNet(str(path))
-        self._lock = threading.Lock()  # cv2's network stores its input between setInput and forward
+        self._network = load(path, Choice("opencv"), settings)  # OpenVINO has no Convolution2DTransposeBias
 
     def prepare(self, frame: Frame) -> Tensor:
         """float32 (1, 3, 144, 256)."""
@@ -41,9 +39,7 @@ class Selfie(Engine):
     def _alpha(self, picture: Tensor) -> Alpha:
         """Alpha, (144, 256), of a picture (1, 3, 144, 256). Raises EngineError."""
         try:
-            with self._lock:
-                self._net.setInput(picture)
-                alpha: Alpha = np.array(self._net.forward()[0, 0])  # copied: it returns its own memory
-        except cv2.error as exc:
+            (alpha,) = self._network({self._network.inputs[0]: picture}, self._network.outputs[:1])
+        except EngineError as exc:
             raise EngineError(f"selfie: {exc}") from exc
-        return alpha.clip(0.0, 1.0)
+        return np.asarray(alpha[0, 0].clip(0.0, 1.0), np.float32)

@@ -12,6 +12,7 @@ from stream.install import install_command
 from stream.records.choosers import CHOOSERS, ChooserRecord
 from stream.records.engines import ENGINES, EngineRecord
 from stream.settings import Settings
+from workers.measure import runtimes
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
@@ -32,6 +33,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     ):
         yield _guarded(check, settings)
     yield from _missing_modules()
+    yield from runtimes.findings(settings)
     yield from weights(settings)
     yield from _chosen_weights(settings)
 

@@ -31,6 +31,7 @@ from workers.device import threads
 from workers.engines.base import Engine
 from workers.engines.for_pictures import ForPictures, picture_options
 from workers.matte import Matte
+from workers.measure import runtimes
 from workers.rendition import Rendition
 from workers.scene.backgrounds import open_background
 
@@ -78,10 +79,12 @@ class SharedEngine:
     def __init__(self) -> None:
         self._engine: Engine | None = None
 
-    def get(self, options: Options, settings: Settings, reporter: Reporter) -> Engine:
-        """Raises UsageError, WeightsError."""
+    def get(self, options: Options, settings: Settings, reporter: Reporter, info: VideoInfo | None = None) -> Engine:
+        """info: of the file; None for one of which only a part is matted. Raises UsageError, WeightsError."""
         if self._engine is None:
             name, reason = engines.choose(options, live=False, settings=settings)
+            if info is not None:
+                runtimes.measure_for(name, info, settings, reporter.message)
             self._engine = engines.load(name, options, settings, reporter.message)
             reporter.message(f"engine {name} on {self._engine.device}: {reason}")
         return self._engine
@@ -106,7 +109,7 @@ def run_file(task: FileRun, settings: Settings, reporter: Reporter, shared: Shar
                 check_input(target.output, source.info)
             renditions = _renditions(task, source.info, settings, unless_pumped)
             sink = _sink(sinks, task.source, source.info, settings, opened)
-            engine = (shared or SharedEngine()).get(task.options, settings, reporter)
+            engine = (shared or SharedEngine()).get(task.options, settings, reporter, source.info)
             unless_pumped.pop_all()
         matte = _matte(renditions, engine, source.info, task.start_s)
         loaded_s = time.monotonic()

@@ -316,3 +316,12 @@ def test_a_black_picture_is_normalised() -> None:
 def test_the_range_of_the_input(name: str, low: float, high: float) -> None:
     ends = normalised(np.array([0.0, 1.0], np.float32).reshape(1, 1, 2).repeat(3, axis=0), CARDS[name])
     assert (ends.min(), ends.max()) == (low, high)
+
+
+def test_another_runtime_gives_the_same_mattes(onnx_weights: Path) -> None:
+    pytest.importorskip("openvino")
+    frames, weights = clip(160, 120, 2), f"{onnx_weights}@96x64"
+    other = OnnxFile(Options(), Settings(onnx=weights, runtime="openvino", half=False))
+    assert other.device == "cpu (openvino, float32)"
+    for expected, result in zip(run(engine(onnx_weights), frames), run(other, frames), strict=True):
+        np.testing.assert_allclose(result.alpha, expected.alpha, rtol=0, atol=1e-5)

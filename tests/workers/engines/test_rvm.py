@@ -6,6 +6,7 @@ from stream.records.options import Options
 from stream.settings import Settings
 from tests.workers.engines.engine_runs import clip, infer, run
 from workers.engines.rvm import Rvm
+from workers.runtimes.fallback import replaced
 
 
 @pytest.fixture(scope="module")
@@ -35,3 +36,38 @@ def test_a_failure_is_an_engine_error(rvm: Rvm) -> None:
     broken = type(result.state)(result.state.size, result.state.maps[::-1])
     with pytest.raises(EngineError, match="rvm"):
         infer(rvm, [frame], [broken])
+
+
+@pytest.fixture(scope="module")
+def in_openvino() -> Rvm:
+    pytest.importorskip("openvino")
+    return Rvm(Options(), Settings(runtime="openvino", half=False))
+
+
+def test_openvino_gives_the_same_mattes(rvm: Rvm, in_openvino: Rvm) -> None:
+    assert (rvm.device, in_openvino.device) == ("cpu", "cpu (openvino, float32)")
+    before = replaced()
+    for size, failures in (((240, 320), 0), ((50, 34), 0), ((2, 64), 1)):  # OpenVINO does not take the smallest
+        frames = clip(*size, 2)
+        for expected, result in zip(run(rvm, frames), run(in_openvino, frames), strict=True):
+            np.testing.assert_allclose(result.alpha, expected.alpha, rtol=0, atol=1e-5)
+        assert replaced() == before + failures
+
+
+def test_openvino_keeps_videos_apart_and_starts_over_at_a_new_size(in_openvino: Rvm) -> None:
+    frames = clip(160, 120, 3)
+    expected = run(in_openvino, frames)
+    state = run(in_openvino, clip(120, 160, 2))[-1].state
+    for frame, alone in zip(frames, expected, strict=True):
+        (result,) = infer(in_openvino, [frame], [state])
+        np.testing.assert_array_equal(result.alpha, alone.alpha)
+        state = result.state
+
+
+def test_openvino_reports_a_broken_state(in_openvino: Rvm) -> None:
+    (frame,) = clip(160, 120, 1)
+    (result,) = infer(in_openvino, [frame], [None])
+    broken = type(result.state)(result.state.size, result.state.maps[::-1])
+    with pytest.raises(EngineError, match="rvm"):
+        infer(in_openvino, [frame], [broken])
+    infer(in_openvino, [frame], [None])
