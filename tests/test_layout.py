@@ -33,7 +33,7 @@ ORDER = {
         "rendition",
         "matte",
         "live files runs measure",
-        "batch bench",
+        "batch bench export",
     ),
     "web": (
         "http",

@@ -44,7 +44,7 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """A loaded file. alphas: the outputs whose values are known to be within 0-1. metadata: what its author has added."""
+    """A loaded file. alphas: the outputs whose values are known to be within 0-1. metadata: entries of its author."""
 
     session: Any
     input: Input

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
+from torch import nn
 
 from stream.errors import UsageError, disk_error
 from stream.settings import Settings
@@ -22,19 +23,18 @@ from workers.export.check import FileAlpha, Report, TorchAlpha, alternately, che
 from workers.export.pictures import Pictures
 from workers.export.precision import Precision, to_float16, to_int8
 from workers.models.birefnet.export import OUTPUT, write_onnx
-from workers.models.birefnet.network import BiRefNet
 from workers.weights import birefnet_hub, embedded_card, onnx_cards
 from workers.weights.known import Say
 from workers.weights.onnx_cards import Activation, Card
 
-_CARD = Card("BiRefNet", MEAN, DEVIATION, output=OUTPUT, activation=Activation.SIGMOID)
+CARD = Card("BiRefNet", MEAN, DEVIATION, output=OUTPUT, activation=Activation.SIGMOID)
 
 
 def export(spec: str, precision: Precision, output: Path, clip: Path | None, settings: Settings, say: Say) -> Report:
     """Write a network to `output`, with its card inside, if its alpha is within the bounds of the precision.
 
-    spec: as `--weights` takes it. clip: whose frames calibrate and check it; None: drawn pictures, for a check only. Raises UsageError, InputError,
-    WeightsError, DiskError.
+    spec: as `--weights` takes it. clip: whose frames calibrate and check it; None: drawn pictures, for a check only.
+    Raises UsageError, InputError, WeightsError, DiskError.
     """
     if output.suffix.lower() != onnx_cards.FILE_FORMAT:
         raise UsageError(f"models export: {output} must end in {onnx_cards.FILE_FORMAT}")
@@ -46,18 +46,32 @@ def export(spec: str, precision: Precision, output: Path, clip: Path | None, set
     seen = pictures.of_clip(clip, width, height, settings) if clip else pictures.drawn(width, height)
     network = load_network(birefnet_hub.find(spec, settings, say))
     torch.set_num_threads(settings.cores())
-    card = replace(_CARD, about=f"{spec} in {precision}", licence=checkpoint.licence if checkpoint.repo else "")
-    with _folder_beside(partial) as folder:
+    card = replace(CARD, about=f"{spec} in {precision}", licence=checkpoint.licence if checkpoint.repo else "")
+    with folder_beside(partial) as folder:
         say(f"writing {spec} as ONNX, {width}x{height}")
         exact = folder / "fp32.onnx"
         write_onnx(network, width, height, exact)
-        embed(exact, card)
-        file = converted(exact, precision, seen, say)
-        embed(file, card)
-        say("comparing it with torch")
-        report = checked(network, file, exact, precision, seen, settings)
-        shutil.move(file, partial.path)
-        partial.publish()
+        return published(network, exact, precision, card, partial, seen, settings, say)
+
+
+def published(
+    network: nn.Module,
+    exact: Path,
+    precision: Precision,
+    card: Card,
+    partial: Partial,
+    seen: Pictures,
+    settings: Settings,
+    say: Say,
+) -> Report:
+    """Convert the float32 file `exact` of a network, check it, and publish it. Raises WeightsError, DiskError."""
+    embed(exact, card)
+    file = converted(exact, precision, seen, say)
+    embed(file, card)
+    say("comparing it with torch")
+    report = checked(network, file, exact, precision, seen, settings)
+    shutil.move(file, partial.path)
+    partial.publish()
     return report
 
 
@@ -68,7 +82,7 @@ def converted(exact: Path, precision: Precision, seen: Pictures, say: Say) -> Pa
         to_float16(exact, target)
     elif precision == "int8":
         say(f"calibrating on {len(seen.calibrated)} frames")
-        to_int8(exact, target, map(_input, seen.calibrated))
+        to_int8(exact, target, map(network_input, seen.calibrated))
     return target
 
 
@@ -81,10 +95,10 @@ def embed(path: Path, card: Card) -> None:
 
 
 def checked(
-    network: BiRefNet, file: Path, exact: Path, precision: Precision, seen: Pictures, settings: Settings
+    network: nn.Module, file: Path, exact: Path, precision: Precision, seen: Pictures, settings: Settings
 ) -> Report:
     """Compare the file with torch, and its size and speed with `exact`. Raises WeightsError outside of the bounds."""
-    inputs = [_input(picture) for picture in seen.checked]
+    inputs = [network_input(picture) for picture in seen.checked]
     by_torch = TorchAlpha(network)
     expected = [by_torch(each) for each in inputs]
     by_file = FileAlpha(file, settings)
@@ -97,13 +111,13 @@ def checked(
     return Report(found, len(inputs), size, 1e3 * mine_s, other_size / size, other_s / mine_s)
 
 
-def _input(picture: Tensor) -> Tensor:
+def network_input(picture: Tensor) -> Tensor:
     """float32 (1, 3, height, width) for RGB of 0-1, as the engine `onnx` makes it."""
-    return np.ascontiguousarray(normalised(picture, _CARD)[None])
+    return np.ascontiguousarray(normalised(picture, CARD)[None])
 
 
 @contextlib.contextmanager
-def _folder_beside(partial: Partial) -> Iterator[Path]:
+def folder_beside(partial: Partial) -> Iterator[Path]:
     """A temporary folder on the output's disk. Raises DiskError for what fails while it is written."""
     try:
         with tempfile.TemporaryDirectory(prefix=".export-", dir=partial.final.parent) as folder:

@@ -1,4 +1,7 @@
-"""Names for `mattebox models export`: which networks can be exported, and the default names of files. Imports no torch."""
+"""Names for `mattebox models export`: which networks can be exported, and the default names of files.
+
+Imports no torch.
+"""
 
 import re
 from pathlib import Path

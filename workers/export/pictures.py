@@ -6,6 +6,7 @@ Knows nothing about networks.
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -34,8 +35,9 @@ class Pictures:
 
 def of_clip(clip: Path, width: int, height: int, settings: Settings) -> Pictures:
     """Frames spread evenly over a clip, or over its first minute. Raises InputError."""
-    with closing(open_source(clip, SourceOptions(end_s=_LONGEST_S), settings)) as source:
-        frames = spread((item for item in source if isinstance(item, Frame)), _FEWEST)
+    with closing(open_source(clip, SourceOptions(), settings)) as source:
+        all_frames = (item for item in source if isinstance(item, Frame))
+        frames = spread(takewhile(lambda frame: frame.time_s <= _LONGEST_S, all_frames), _FEWEST)
     if not frames:
         raise InputError(f"{clip} has no frames")
     return _divided([rgb_small(frame, width, height) for frame in frames])
