@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from typing import Protocol, Self
 
 from stream.picture.frames import Frame, Sound, VideoInfo
+from stream.signals import postponed
 from stream.slot import BoundedQueue, Handover
 
 Item = Frame | Sound
@@ -93,7 +94,9 @@ def pump(
         on_failure = cleanup.enter_context(ExitStack())
         on_failure.callback(sink.abort)
         sink.open(transform.open(source.info))
-        with _Flow(source, sink, read or _handover(source), written or _handover(sink)) as flow:
+        flow = _Flow(source, sink, read or _handover(source), written or _handover(sink))
+        on_failure.callback(flow.stop)  # a signal may come at the very beginning of its `__exit__`
+        with flow:
             for item in _transformed(flow.read, transform):
                 if not flow.written.put(item):
                     break
@@ -133,12 +136,12 @@ class _Flow:
 
     def __enter__(self) -> Self:
         try:
-            for thread in self._threads:
-                thread.start()
-                self._running += 1
+            with postponed():  # an interrupted `Thread.start` does not tell whether the thread runs
+                for thread in self._threads:
+                    thread.start()
+                    self._running += 1
         except BaseException:
-            self._cancel()
-            self._join()
+            self.stop()
             raise
         return self
 
@@ -151,6 +154,11 @@ class _Flow:
         self._join()
         if self._errors and self._errors[0] is not exc:
             raise self._errors[0]
+
+    def stop(self) -> None:
+        """Stop both threads, and wait until they have ended."""
+        self._cancel()
+        self._join()
 
     def _join(self) -> None:
         """Wait until both threads have ended. A `Thread.join` that was interrupted may later return although the thread

@@ -12,6 +12,7 @@ from stream.picture.frames import Frame
 from stream.pump import Item, pump
 from stream.slot import Slot
 from tests.fakes import ListSink, ListSource, Unchanged
+from tests.waiting import until
 
 
 def frames(count: int) -> list[Frame]:
@@ -152,6 +153,37 @@ def test_a_second_interrupt_still_waits_for_the_writer() -> None:
     assert sink.released.is_set()
     assert sink.state == "aborted"
     assert not sink.aborted_while_busy
+
+
+def test_an_interrupt_while_the_threads_start_waits_for_those_that_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The signal comes when the first thread runs, but its `start` has not returned yet."""
+
+    class Reading(ListSource):
+        reading = closed_while_reading = False
+
+        def __iter__(self) -> Iterator[Item]:
+            self.reading = True
+            time.sleep(0.2)
+            yield from super().__iter__()
+            self.reading = False
+
+        def close(self) -> None:
+            self.closed_while_reading = self.reading
+            super().close()
+
+    def start_and_interrupt(thread: threading.Thread) -> None:
+        monkeypatch.undo()  # only the first
+        thread.start()
+        until(lambda: source.reading)
+        signal.raise_signal(signal.SIGINT)
+
+    source, sink = Reading([]), ListSink()
+    monkeypatch.setattr(threading.Thread, "start", start_and_interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        pump(source, Unchanged(), sink)
+    assert source.closed
+    assert not source.closed_while_reading
+    assert sink.state == "aborted"
 
 
 def test_with_slots_every_stage_works_on_the_newest_frame() -> None:
