@@ -29,6 +29,5 @@ def _options(settings: Settings) -> Any:
     options.intra_op_num_threads = settings.cores()
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # spinning threads would occupy cores
-    options.add_session_config_entry("session.x64quantprecision", "1")  # int8 products overflow on CPUs without VNNI
     options.log_severity_level = 4  # nothing: errors are raised, and warnings about the graph do not help users
     return options
