@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 
+from stream import loading
 from stream.signals import endings
 from stream.supervised import is_supervised
 
@@ -18,6 +19,8 @@ def main() -> None:
     codes: list[int] = []
     atexit.register(_exit_with, codes)  # registered first, so it runs last
     quiet = is_supervised()
+    loading.begin()
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # it searches all installed packages for plug-ins
     from commands import app
 
     try:

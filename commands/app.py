@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from commands import batch, bench, camera, doctor, evaluate, feeds, file, jobs, models, serve, stream
+from commands.lazy_commands import Lazy, LazyGroup
 from stream.errors import MatteboxError, OutputClosed
 from stream.signals import endings
 from stream.suggestions import nearest
@@ -20,18 +20,55 @@ from stream.suggestions import nearest
 INTERRUPTED = 130
 __version__ = "0.1.0"
 
+# each with the first paragraph of its help
+COMMANDS = {
+    "serve": Lazy(
+        "commands.serve:serve",
+        "Run everything on this machine: the pages, the API, workers, and a Redis server unless REDIS_URL is set.",
+    ),
+    "file": Lazy("commands.file:file", "Matte videos and pictures.", loads_more=True),
+    "subjects": Lazy(
+        "commands.subjects:subjects",
+        "List what could be a subject in one frame of a video or picture, each with its --subject.",
+    ),
+    "batch": Lazy("commands.batch:batch", "Matte very many videos on a Ray cluster."),
+    "stream": Lazy("commands.stream:stream", "Send a live source, matted, to one or more outputs until Ctrl-C."),
+    "camera": Lazy(
+        "commands.camera:camera", "Show a camera, matted, as a virtual camera for programs such as Zoom, until Ctrl-C."
+    ),
+    "web": Lazy(
+        "commands.serve:web", "Run only the pages and the API. Needs REDIS_URL. Run as many of them as needed."
+    ),
+    "worker": Lazy(
+        "commands.serve:worker",
+        "Run only a worker: for live videos, up to its capacity, and for files, one at a time and with lower priority.",
+    ),
+    "doctor": Lazy("commands.doctor:doctor", "Check what works on this machine, and what to install for the rest."),
+    "eval": Lazy(
+        "commands.evaluate:evaluate", "Compare an alpha video with the true alpha: MAD, MSE, Grad, Conn, dtSSD."
+    ),
+    "models": Lazy("commands.models:app", "Weights: list, download, verify, export, list classes."),
+    "jobs": Lazy("commands.jobs:app", "Videos and pictures processed by a server: submit, list, watch, cancel, get."),
+    "feeds": Lazy(
+        "commands.feeds:app", "Live streams that a server mattes and sends on: add, list, show, set, remove."
+    ),
+    "bench": Lazy("commands.bench:app", "Benchmarks of this machine."),
+}
+
+
+class _Commands(LazyGroup):
+    records = COMMANDS
+
+
 app = typer.Typer(
     name="mattebox",
+    cls=_Commands,
     help="Video matting: cut people out of videos and pictures and replace the background.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (
-    serve.serve, file.file, batch.batch, stream.stream, camera.camera, serve.web, serve.worker, doctor.doctor,
-):  # fmt: skip
-    app.command()(command)
 
 
 def _version(requested: bool) -> None:
@@ -47,13 +84,6 @@ def _main(
     ] = False,
 ) -> None:
     """Video matting: cut people out of video and replace the background."""
-
-
-app.command("eval")(evaluate.evaluate)
-app.add_typer(models.app, name="models")
-app.add_typer(jobs.app, name="jobs")
-app.add_typer(feeds.app, name="feeds")
-app.add_typer(bench.app, name="bench")
 
 
 def run(quiet: bool = False) -> int:

@@ -24,23 +24,26 @@ def file(
     repeats: Annotated[int, typer.Option(min=1, help="Passes; medians are reported.")] = 3,
     as_json: shared_options.Json = False,
 ) -> None:
-    """Speed with files, compared with a plain loop that runs the same steps sequentially."""
+    """Speed with files, compared with a plain loop that runs the same steps sequentially, and with a transcode.
+
+    The last columns are the wall time without and with temporal smoothing, over that of a transcode without a matte.
+    """
     from dataclasses import asdict
 
     from stream.settings import settings
     from workers.bench import file
 
     if not as_json:
-        print("engine        size  loop fps pump fps ratio  cpu ms  busy peak MiB")
+        print("engine        size  loop fps pump fps ratio  cpu ms  busy peak MiB  transcode fps  off  smoothed")
     for row in file.bench_file(clip, frames, repeats, settings(), to_stderr):
         if as_json:
             print(json.dumps(asdict(row)), flush=True)
             continue
         costs = f"{row.pump.cpu_ms:6.1f} {row.pump.busy:5.0%} {row.pump.peak_mib:8.0f}"
         size = f"{row.width}x{row.height}"
-        print(
-            f"{row.engine:8} {size:>9}  {row.loop.fps:8.1f} {row.pump.fps:8.1f} {row.ratio:5.2f}  {costs}", flush=True
-        )
+        speeds = f"{row.loop.fps:8.1f} {row.pump.fps:8.1f} {row.ratio:5.2f}"
+        floor = f"{row.transcode.fps:13.1f} {row.times_transcode:4.2f} {row.smoothed_times_transcode:9.2f}"
+        print(f"{row.engine:8} {size:>9}  {speeds}  {costs}  {floor}", flush=True)
 
 
 @app.command("model")

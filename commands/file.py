@@ -9,7 +9,8 @@ import typer
 
 from commands import shared_options
 from commands.matting_options import MattingOptions, PartOptions, SequenceOptions, with_matting_options
-from commands.overwriting import check_output, keeps_existing
+from commands.output_subjects import read_outputs
+from commands.overwriting import check_outputs, keeps_existing
 from commands.record_options import with_flags
 from stream.errors import UsageError
 from stream.records.formats import FORMATS, PICTURE_DEFAULT, PICTURES, SUFFIXES, OutputFormat, still_for
@@ -37,7 +38,7 @@ def file(
             "- is standard input.",
         ),
     ],
-    output: shared_options.Output,
+    outputs: shared_options.Outputs,
     matting: MattingOptions,
     edges: Edges,
     part: PartOptions,
@@ -64,11 +65,12 @@ def file(
 
     With - as OUT, the result is written to standard output, and messages to standard error.
     """
-    from stream import log
+    from stream import loading, log
     from stream.progress import reporter
-    from workers.runs.file import FileRun, check, run_file
+    from workers.runs.file import FileRun, Target, check, run_file
 
-    if output == _PIPE:
+    loading.end()
+    if any(text == _PIPE or text.startswith(f"{_PIPE}:") for text in outputs):
         from stream.sinks.parts.stdout import reserve
 
         reserve()
@@ -86,13 +88,23 @@ def file(
         **sequence.fields(),
     )
     report = reporter(as_json)
-    if _is_many(sources, output, formats or []):
-        _many([shared_options.local(source) for source in sources], output, formats or [], recursive, overwrite,
+    named = read_outputs(outputs, options)
+    if any(_is_many(sources, name, formats or []) for name, _ in named):
+        if len(named) > 1 or named[0][1]:
+            raise UsageError("several outputs, and outputs of single subjects, are for one input at a time")
+        _many([shared_options.local(source) for source in sources], named[0][0], formats or [], recursive, overwrite,
               common, settings, report)  # fmt: skip
         return
-    task = replace(common, source=_source(sources[0]), output=_output(output, formats or []))
+    targets = [Target(_output(name, formats or []), subject) for name, subject in named]
+    task = replace(
+        common,
+        source=_source(sources[0]),
+        output=targets[0].output,
+        subject=targets[0].subject,
+        others=tuple(targets[1:]),
+    )
     check(task)
-    check_output(task.output, overwrite)
+    check_outputs([target.output for target in targets], overwrite)
     report.done(run_file(task, settings, report))
 
 

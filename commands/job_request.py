@@ -1,13 +1,16 @@
 """The request for a job, checked on this machine and against the server before anything is uploaded."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from commands import output_subjects
 from commands.matting_options import MattingOptions, PartOptions
+from commands.output_subjects import Named
 from stream.errors import BackgroundError, TooLarge, UsageError
-from stream.limits import OUTPUTS
+from stream.limits import OUTPUT_NAME_LENGTH, OUTPUTS
 from stream.picture.timing import clock
 from stream.records import http_paths
 from stream.records.formats import DEFAULT, FORMATS, PICTURE_DEFAULT, OutputFormat, check_alpha, for_input
@@ -23,6 +26,8 @@ _OF_SERVER = ("gallery:", "upload:")
 """Prefixes of backgrounds and masks stored on the server, which the command line accepts as well."""
 _FLAGS = {"subjects": "subject"}
 """The flags of fields that have another name."""
+_VIEWS = tuple(f":{view}" for view in View)
+"""The ends of results without subjects: a view wins over a subject of its name."""
 
 
 def read_options(matting: MattingOptions, edges: Edges) -> tuple[Options, str]:
@@ -45,32 +50,51 @@ def format_of(path: Path) -> OutputFormat:
     return encodings.format_of(path)
 
 
+def read_output(text: str, options: Options) -> Named:
+    """The name of the file that `-o` saves, and the subjects that it names. Raises UsageError."""
+    first, *others = output_subjects.read_outputs([text], options)
+    if others:
+        raise UsageError(f"-o {text}: -o saves one result; others are given with --result")
+    return first
+
+
 def read_outputs(
-    results: Sequence[str], saved: OutputFormat | None, options: Options, still: bool
-) -> list[dict[str, str]]:
+    results: Sequence[str], saved: OutputFormat | None, options: Options, still: bool, subject: Sequence[str] = ()
+) -> list[dict[str, Any]]:
     """The outputs of the job: the one that is saved here first, then the other `results`. still: of a picture.
+    subject: names of the only subjects in the one that is saved.
 
     Raises UsageError.
     """
-    default = _output(PICTURE_DEFAULT if still else DEFAULT)
-    outputs = [_output(text) for text in ([saved.name] if saved else []) + list(results)] or [default]
+    outputs = [_named(saved.name, "", subject)] if saved else []
+    outputs += [_output(text, options) for text in results]
+    outputs = outputs or [_named(PICTURE_DEFAULT if still else DEFAULT)]
     outputs = [output for n, output in enumerate(outputs) if output not in outputs[:n]]
     if len(outputs) > OUTPUTS:
         raise UsageError(f"a job has at most {OUTPUTS} results")
-    for output in outputs:
+    for number, output in enumerate(outputs):
         view = View(output["view"]) if "view" in output else options.view
         if options.model_copy(update={"view": view}).wants_alpha:
             check_alpha(FORMATS[output["format"]])
+        if any(other["name"] == output["name"] for other in outputs[:number]):
+            output["name"] = f"{output['name'][: OUTPUT_NAME_LENGTH - 2]}-{number + 1}"
     return outputs
 
 
-def _output(text: str) -> dict[str, str]:
-    format, colon, view = text.partition(":")
+def _output(text: str, options: Options) -> dict[str, Any]:
+    """From `FORMAT[:VIEW][:NAME+...]`."""
+    rest, subject = output_subjects.split(text, options, "--result") if not text.endswith(_VIEWS) else (text, ())
+    format, colon, view = rest.partition(":")
     choose("--result", format, list(FORMATS))
     if colon:
         choose("--result", view, list(View))
-    output = {"name": "-".join(filter(None, (format, view))), "format": format}
-    return output | ({"view": view} if view else {})
+    return _named(format, view, subject)
+
+
+def _named(format: str, view: str = "", subject: Sequence[str] = ()) -> dict[str, Any]:
+    words = "-".join(filter(None, (format, view, *subject))).lower()
+    output: dict[str, Any] = {"name": re.sub("[^a-z0-9-]", "-", words)[:OUTPUT_NAME_LENGTH], "format": format}
+    return output | ({"view": view} if view else {}) | ({"subject": list(subject)} if subject else {})
 
 
 def check_video(path: Path, request: dict[str, Any], settings: Settings) -> None:
@@ -94,7 +118,7 @@ def check_background(background: Background, settings: Settings) -> None:
 
 
 def check_server(
-    remote: "Remote", options: Options, of_server: str, outputs: Sequence[dict[str, str]], video: Path | None
+    remote: "Remote", options: Options, of_server: str, outputs: Sequence[dict[str, Any]], video: Path | None
 ) -> None:
     """Check that the server can be reached, accepts the token, and supports what the job requests.
 
@@ -166,7 +190,7 @@ def _open_mask(path: str) -> BinaryIO:
 
 
 def body(
-    options: Options, outputs: Sequence[dict[str, str]], part: PartOptions, size: tuple[int, int]
+    options: Options, outputs: Sequence[dict[str, Any]], part: PartOptions, size: tuple[int, int]
 ) -> dict[str, Any]:
     """The fields of the request that do not depend on an upload. size: (width, height) in pixels, 0 where not set."""
     start_s, end_s = part.times_s()

@@ -5,7 +5,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from commands.overwriting import check_file, check_output
+from commands.overwriting import check_file, check_outputs
 from stream.errors import RemoteError, UsageError, disk_error
 from stream.records.formats import FORMATS, PICTURE, TIMES
 from stream.sinks.images import folder_and_pattern
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def check_final(format: str, final: Path, overwrite: bool) -> None:
     """Check that a result of this format can be saved as `final`. Raises UsageError, DiskError, typer.Abort."""
     if _is_unpacked(format, final):
-        check_output(final, overwrite)
+        check_outputs([final], overwrite)
         _sequence(final)
     else:
         check_file(final, overwrite)

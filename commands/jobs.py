@@ -58,13 +58,17 @@ def submit(
         typer.Option(
             "-o",
             "--output",
-            metavar="OUT",
-            help=f"Wait, and save the result; its name sets the format: {NAMES}; .zip for PNG files.",
+            metavar="OUT[:NAME+...]",
+            help=f"Wait, and save the result; its name sets the format: {NAMES}; .zip for PNG files. "
+            ":NAME: only these subjects.",
         ),
     ] = None,
     result: Annotated[
         list[str] | None,
-        typer.Option(metavar="FORMAT[:VIEW]", help="A result to make, such as mp4 or mkv:matte; up to four in all."),
+        typer.Option(
+            metavar="FORMAT[:VIEW][:NAME+...]",
+            help="A result to make, such as mp4, mkv:matte or webm:ann (only this subject); up to four in all.",
+        ),
     ] = None,
     priority: Annotated[
         int, typer.Option(min=0, max=limits.PRIORITY_MOST, help="Priority among your own jobs; higher runs first.")
@@ -82,13 +86,14 @@ def submit(
     from commands import job_results
 
     remote, video = remote_at(server, token), None if _is_url(source) else shared_options.local(source)
-    final = None if output is None else shared_options.local(output)
     options, of_server = job_request.read_options(matting, edges)
+    name, subject = job_request.read_output(output, options) if output is not None else (None, ())
+    final = None if name is None else shared_options.local(name)
     saved = job_request.format_of(final) if final else None
     still = _is_picture(video or Path(source))
     if saved and not _is_unknown(video):
         check_input(saved, still)
-    outputs = job_request.read_outputs(result or [], saved, options, still)
+    outputs = job_request.read_outputs(result or [], saved, options, still, subject)
     request = job_request.body(options, outputs, part, matting.size_px) | {"priority": priority}
     if final:
         if not watch:

@@ -5,6 +5,7 @@ An option added to `MattingOptions` or to `Edges` is an option of all of them.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from commands import shared_options
@@ -113,14 +114,20 @@ class SequenceOptions:
     def fields(self) -> dict[str, Any]:
         """The fields of a `FileRun`. Raises UsageError."""
         from stream.sinks.parts.numbered_pictures import AlphaMode, PictureOptions
-        from stream.sources.sequence import parse_rate
 
         alpha: AlphaMode | None = None if self.alpha is None else self.alpha.value
         return {
-            "rate": None if self.rate is None else parse_rate(self.rate),
+            "rate": None if self.rate is None else _parse_rate(self.rate),
             "hold": self.missing is MissingFiles.HOLD,
             "pictures": PictureOptions(alpha, int(self.depth or 0)),
         }
+
+
+def _parse_rate(text: str) -> Fraction:
+    """Raises UsageError."""
+    from stream.sources.sequence import parse_rate
+
+    return parse_rate(text)
 
 
 def with_matting_options(command: Callable[..., None]) -> Callable[..., None]:

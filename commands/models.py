@@ -82,17 +82,25 @@ def verify(name: Name) -> None:
 def classes(
     model: Annotated[
         str,
-        typer.Argument(metavar="[MODEL]", help="Weights of mask2former; default: those of MATTEBOX_MASK2FORMER."),
+        typer.Argument(
+            metavar="[MODEL]",
+            help="A chooser of classes, CHOOSER:NAME, or NAME of mask2former's weights; default: mask2former.",
+        ),
     ] = "",
     as_json: shared_options.Json = False,
 ) -> None:
-    """List the classes that `class:` prompts can name, one a line, with all their names."""
+    """List the classes that `class:` prompts can name, one a line, with all their names. Without a name of weights,
+    those of the chooser's setting."""
+    from stream.records.choosers import understanding
     from stream.settings import settings
     from workers.weights import class_names
     from workers.weights.transformers_repos import CATALOGUES
 
-    spec = model.removeprefix("mask2former:") or settings().mask2former
-    for names in class_names.of_local(CATALOGUES["mask2former"], spec, settings()).listed():
+    chooser, _, spec = model.partition(":")
+    if chooser not in (record.name for record in understanding(["class"])):
+        chooser, spec = "mask2former", model
+    spec = spec or getattr(settings(), chooser)
+    for names in class_names.of_local(CATALOGUES[chooser], spec, settings()).listed():
         print(json.dumps({"names": names}) if as_json else ", ".join(names))
 
 

@@ -17,16 +17,15 @@ if TYPE_CHECKING:
     from stream.address import Address
 
 
-def check_output(output: "Address | Path", overwrite: bool) -> None:
-    """Check that a video's output does not exist, or may be replaced. Raises UsageError, typer.Abort."""
+def check_outputs(outputs: "Sequence[Address | Path]", overwrite: bool) -> None:
+    """Check that a video's outputs do not exist, or may be replaced. Raises UsageError, typer.Abort."""
     from stream.sinks import existing
 
-    found = existing(output)
-    check_existing([found] if found else [], overwrite)
+    check_existing([found for output in outputs if (found := existing(output))], overwrite)
 
 
 def check_file(path: Path, overwrite: bool) -> None:
-    """Like `check_output`, for a single file of any format."""
+    """Like `check_outputs`, for a single file of any format."""
     check_existing([path] if path.exists() else [], overwrite)
 
 

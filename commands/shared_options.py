@@ -27,8 +27,15 @@ def _for(option: str) -> str:
     return f"{', '.join(taking(option))}:"
 
 
-Output = Annotated[
-    str, typer.Option("-o", "--output", metavar="OUT", help=f"The output; its name sets the format: {NAMES}.")
+Outputs = Annotated[
+    list[str],
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="OUT[:NAME+...]",
+        help=f"The output; its name sets the format: {NAMES}. :NAME: only these subjects; {{subject}} in OUT: one "
+        "output for each subject. Repeatable.",
+    ),
 ]
 Overwrite = Annotated[bool, typer.Option("-y", "--overwrite", help="Replace an existing output without asking.")]
 SaveRows = Annotated[

@@ -8,6 +8,7 @@ import typer
 from commands import shared_options
 from commands.matting_options import MattingOptions, with_matting_options
 from commands.output_options import Audio, AudioOption, Bitrate, parse_bitrate
+from commands.output_subjects import refuse_selection
 from commands.overwriting import check_existing, check_not_input
 from commands.passwords import (
     TOKEN_FILE_HELP,
@@ -106,6 +107,7 @@ def stream(
     )
     for output in outputs:
         shared_options.check_name(output)
+        refuse_selection(output, options)
     existing = existing_files(output_addresses(outputs))
     if (origin := source_address(source)).scheme == "file":
         for path in existing:

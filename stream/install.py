@@ -21,6 +21,12 @@ def install_command(package: str, prefix: str = sys.prefix, python: str = sys.ex
     return f"{shlex.quote(python)} -m pip install {name}"
 
 
+def needs(what: str, missing: str, package: str) -> str:
+    """The sentence about a missing module or program, with the command that installs it. what: that needs it. package:
+    as for `install_command`."""
+    return f"{what} needs {missing}; install it: {install_command(package)}"
+
+
 def _is_extra(package: str) -> bool:
     return package.startswith("mattebox")
 

@@ -5,15 +5,15 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol, Self, TextIO
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
+from typing import TYPE_CHECKING, Any, Protocol, Self, TextIO
 
 from stream.picture.frames import Frame, VideoInfo
 from stream.picture.timing import RateMeter, clock
 from stream.pump import Warnings
 from stream.signals import postponed
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 _LINE_EVERY_S = 5.0
 
@@ -21,7 +21,7 @@ _LINE_EVERY_S = 5.0
 @dataclass(frozen=True)
 class Report:
     """The outcome of a task. seconds, fps: of matting alone. load_seconds: spent before the first frame. still: of one
-    picture."""
+    picture. others: further outputs."""
 
     input: str
     output: str
@@ -35,6 +35,7 @@ class Report:
     height: int
     warnings: Warnings
     still: bool = False
+    others: tuple[str, ...] = ()
 
     @classmethod
     def timed(
@@ -187,11 +188,15 @@ class BarReporter(_Counter):
     """A progress bar with frames, frames per second and time left."""
 
     def __init__(self) -> None:
+        from rich.console import Console  # takes as long to import as the rest of the command line
+
         super().__init__()
         self._console = Console(stderr=True)
         self._bar: Progress | None = None
 
     def start(self, info: VideoInfo, details: dict[str, Any]) -> None:
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
+
         super().start(info, details)
         columns = (
             SpinnerColumn(),
@@ -240,4 +245,4 @@ def closing_line(report: Report) -> str:
     took = f"{report.frames} frames in {report.seconds:.1f} s ({report.fps:.1f} fps)"
     if report.still:
         took = f"{report.width}x{report.height} in {report.seconds:.1f} s"
-    return f"{report.output}: {took}{warnings}"
+    return f"{', '.join((report.output, *report.others))}: {took}{warnings}"

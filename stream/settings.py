@@ -1,14 +1,18 @@
-"""One frozen Settings, read once from the environment at start. A test compares docs/settings.md with it."""
+"""One frozen Settings, read once from the environment at start. A test compares docs/settings.md with it.
+
+Pydantic alone checks it: pydantic-settings also reads files, clouds and command lines, and doubles the time to import
+this module, in every process.
+"""
 
 import functools
 import ipaddress
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from stream import cores
 from stream.errors import UsageError
@@ -30,10 +34,11 @@ def _ip(text: str) -> str:
 IpAddress = Annotated[str, AfterValidator(_ip)]
 
 
-class Settings(BaseSettings):
-    """Settings of the operator, as environment variables `MATTEBOX_<NAME>`. Limits are checked before decoding."""
+class Settings(BaseModel):
+    """Settings of the operator, as environment variables `MATTEBOX_<NAME>`, in upper or lower case; an empty one is not
+    set. Arguments replace them. Limits are checked before decoding."""
 
-    model_config = SettingsConfigDict(env_prefix="MATTEBOX_", frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", validate_default=True)
 
     threads: int = Field(
         0, ge=0, le=256, description="cores to use; 0: all that this process and its container may use"
@@ -54,9 +59,9 @@ class Settings(BaseSettings):
     sam2: str = Field("small", description="weights of the chooser sam2: a name, repo id or folder")
     edgetam: str = Field("edgetam", description="weights of the chooser edgetam: a name, repo id or folder")
     sam3: str = Field("sam3", description="weights of the chooser sam3: a name, repo id or folder")
-    mask2former: str = Field(
-        "large", description="weights of the chooser mask2former: a name, repo id or folder of Mask2Former or EoMT"
-    )
+    mask2former: str = Field("large", description="weights of the chooser mask2former: a name, repo id or folder")
+    eomt: str = Field("ade20k", description="weights of the chooser eomt: a name, repo id or folder")
+    oneformer: str = Field("large", description="weights of the chooser oneformer: a name, repo id or folder")
     faces: str = Field("faces", description="weights that find what `keep` names: a name, repo id or folder")
     vitmatte: str = Field(
         "small", description="weights of --refine vitmatte: a name, a repo id, or a folder that save_pretrained wrote"
@@ -86,11 +91,7 @@ class Settings(BaseSettings):
     feeds_per_user: int = Field(20, ge=0, description="feeds per user")
     feed_devices: bool = Field(False, description="allow feeds to use the cameras and virtual cameras of the workers")
     redis_url: str = Field(
-        "",
-        validation_alias=AliasChoices(
-            "MATTEBOX_REDIS_URL", "redis_url"
-        ),  # the latter is the environment variable REDIS_URL
-        description="address of Redis: one server, Sentinel or a cluster; empty: `serve` starts its own server",
+        "", description="address of Redis: one server, Sentinel or a cluster; empty: `serve` starts its own server"
     )
     tokens: SecretStr = Field(SecretStr(""), description="users, as name:token,name:token")
     token: SecretStr = Field(SecretStr(""), description="a single user's token")
@@ -143,6 +144,11 @@ class Settings(BaseSettings):
         0.0, ge=0, le=86_400, description="a worker that is shut down lets its live videos continue for this long"
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _with_environment(cls, given: Any) -> Any:
+        return _environment(cls.model_fields) | given
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         first, last = self.udp_port_range()
@@ -174,6 +180,14 @@ class Settings(BaseSettings):
         and more help only where the engine leaves cores idle.
         """
         return max(1, min(8, self.cores() // 4))
+
+
+def _environment(fields: Iterable[str]) -> dict[str, str]:
+    """The values of the fields that are set in the environment. REDIS_URL, the usual name, works too."""
+    variables = {name.upper(): text for name, text in os.environ.items() if text}
+    names = {field: f"MATTEBOX_{field.upper()}" for field in fields}
+    found = {field: variables[name] for field, name in names.items() if name in variables}
+    return {"redis_url": variables["REDIS_URL"], **found} if "REDIS_URL" in variables else found
 
 
 @functools.cache

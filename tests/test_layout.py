@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 ORDER = {
     "stream": (
-        "cores errors finding install limits log meters registry signals slot supervised",
+        "cores errors finding install limits loading log meters registry signals slot supervised",
         "suggestions",
         "devices loops private settings",
         "picture",

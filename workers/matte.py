@@ -12,15 +12,16 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
-from stream.errors import EngineError, MatteboxError, NotLoaded
+from stream.errors import EngineError, InputError, MatteboxError, NotLoaded, UsageError
 from stream.log import OncePerSecond
 from stream.picture.frames import Frame, VideoInfo
 from stream.records.options import Options, Refine
 from workers.choosers import unsure
-from workers.choosers.unsure import Unsure
+from workers.choosers.unsure import Lost, Unsure
 from workers.device.threads import yield_to_others
 from workers.edges.shape import EdgeState
 from workers.engines.base import Engine, EngineState, Prepared, Result
+from workers.engines.with_subjects import FADE_S
 from workers.rendition import Rendition, Renditions
 from workers.scene.backgrounds import Backdrop
 from workers.steady import smooth
@@ -70,6 +71,7 @@ class Matte:
     """Frames in, matted frames out, each composited with its own alpha.
 
     others: further renditions of the same matte, output as `Frame.others`; for live video `set_others` changes them.
+    subject: as `Rendition.subject`, of the first.
     start_s: where in the video the frames' times begin: the times of prompts are from the video's start.
     unsure: when subjects of a file were not found, from the video's start.
     info: properties of the output, known after `open`. `close` closes `backdrop` and those of `others`.
@@ -90,10 +92,12 @@ class Matte:
         others: Sequence[Rendition] = (),
         past: Past | None = None,
         start_s: float = 0.0,
+        subject: tuple[str, ...] = (),
     ) -> None:
         past = past or Past()
         self._options, self._engine, self._live, self._start_s = options, engine, live, start_s
         self.unsure: list[Unsure] = []
+        self._lost, self._fault = Lost(FADE_S), ""
         self._log = OncePerSecond(logging.getLogger(__name__))
         self._batch = 1 if live or engine.recurrent else engine.batch
         self._tuning = self._tuned()
@@ -102,12 +106,18 @@ class Matte:
         self._begun = False
         self._state = past.state  # used only in the thread `infer`
         self._smoothing: smooth.SmoothState | None = None  # used only in the thread `finish`, as `_renditions`
-        self._renditions = Renditions(Rendition(options, backdrop), others, past.edges, live)
+        self._renditions = Renditions(Rendition(options, backdrop, subject), others, past.edges, live)
 
     @property
     def covered(self) -> int:
         """Live frames that got no matte, so that only their background was shown. Slates are not among them."""
         return self._renditions.covered
+
+    @property
+    def notice(self) -> str:
+        """A message for the user of live video: why it has no matte, if that is up to the user, or that a subject is
+        lost; else "". From any thread."""
+        return self._fault or unsure.lost_sentence(self._lost.names, self._options.subjects)
 
     @property
     def slates(self) -> int:
@@ -230,8 +240,9 @@ class Matte:
             if not isinstance(exc, NotLoaded):
                 self._log.warning("%s failed, showing the background: %s", self._engine.name, exc)
             self._state = None
+            self._fault = str(exc) if isinstance(exc, UsageError | InputError) else ""
             return [None] * len(prepared)
-        self._state = results[-1].state
+        self._state, self._fault = results[-1].state, ""
         return list(results)
 
     def _forget(self) -> None:
@@ -247,9 +258,12 @@ class Matte:
         result = results.result()[index]
         if result is None:
             return self._cover(frame)
-        if result.unsure and not self._live:
+        if self._live:
+            self._lost.see(result.unsure, frame.time_s)
+        elif result.unsure:
             unsure.add(self.unsure, result.unsure, self._in_video(frame).time_s)
-        matted = MattedFrame(frame, result.alpha, result.foreground)
+        shares = self._renditions.shares(result.regions)
+        matted = MattedFrame(frame, result.alpha, result.foreground, shares)
         if self._tuning is None or result.steady:
             return [self._draw(matted)]
         self._smoothing, smoothed = smooth.step(self._smoothing, matted, self._tuning)
@@ -277,11 +291,13 @@ class Matte:
 
     def _cover(self, frame: Frame) -> list[Frame]:
         """Cover a frame without a matte. Returns it after the frames that were held back; smoothing starts again."""
+        self._lost.see(())
         done, self._smoothing = self._finish_held(), None
         return [*done, self._renditions.cover(frame)]
 
     def _slate(self, frame: Frame) -> list[Frame]:
         """As `_cover`, for a slate."""
+        self._lost.see(())
         done, self._smoothing = self._finish_held(), None
         return [*done, self._renditions.slate(frame)]
 
@@ -289,4 +305,5 @@ class Matte:
         return [*self._finish_held(), self._renditions.repeat(frame)]
 
     def _pass_on(self, frame: Frame) -> list[Frame]:
+        self._lost.see(())
         return [self._renditions.pass_on(frame)]

@@ -4,15 +4,19 @@ A frame without a matte is replaced by the background alone, or by the last good
 nothing about engines.
 """
 
+import functools
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+
+import numpy as np
 
 from stream.errors import BackgroundError
 from stream.log import OncePerSecond
-from stream.picture.frames import Frame, Plane, VideoInfo
+from stream.picture.frames import Alpha, Frame, Plane, VideoInfo
 from stream.records.options import FeedOptions, Options
 from workers import privacy
+from workers.edges import shares
 from workers.edges.shape import EdgeState, dress, shape_alpha
 from workers.scene.backgrounds import Backdrop
 from workers.scene.blur import GREY
@@ -22,10 +26,12 @@ from workers.steady.smooth import MattedFrame
 
 @dataclass(frozen=True)
 class Rendition:
-    """One output of a matte. options: has its view and background. backdrop: the opened source of the background."""
+    """One output of a matte. options: has its view and background. backdrop: the opened source of the background.
+    subject: names of the only subjects that it shows; (): all that are kept."""
 
     options: Options
     backdrop: Backdrop
+    subject: tuple[str, ...] = ()
 
 
 class Renditions:
@@ -61,7 +67,7 @@ class Renditions:
         before = self._first.backdrop
         if backdrop is not None and backdrop is not before:
             before.close()
-        self._first = Rendition(options, backdrop or before)
+        self._first = replace(self._first, options=options, backdrop=backdrop or before)
         self._last = None  # drawn with the old options
         self._slates = self._new_slates()
         self.untouched = self._leave_untouched()
@@ -79,11 +85,19 @@ class Renditions:
         for rendition in self:
             rendition.backdrop.close()
 
+    def shares(self, regions: Mapping[str, Alpha]) -> shares.Shares:
+        """The shares of the subjects with these regions, for `MattedFrame`; {} if no rendition shows only some."""
+        return shares.shares(regions) if any(rendition.subject for rendition in self) else {}
+
     def draw(self, matted: MattedFrame) -> Frame:
         """A frame with its matte, in every rendition."""
         frame = matted.frame
         self._edge, alpha = shape_alpha(self._edge, matted.alpha, frame, self._first.options.edges)
-        self._last = _beside([self._drawn(frame, alpha, matted.foreground, rendition) for rendition in self])
+        parts = shares.split(alpha, matted.shares, frame.pixels[: frame.height]) if matted.shares else {}
+        alphas = [_of(rendition.subject, parts, alpha) for rendition in self]
+        self._last = _beside(
+            [self._drawn(frame, own, matted.foreground, each) for own, each in zip(alphas, self, strict=True)]
+        )
         return self._last
 
     def pass_on(self, frame: Frame) -> Frame:
@@ -144,6 +158,14 @@ class Renditions:
 
     def _leave_untouched(self) -> bool:
         return all(untouched(rendition.options) for rendition in self)
+
+
+def _of(subject: Sequence[str], parts: Mapping[str, Plane], alpha: Plane) -> Plane:
+    """The alpha of these subjects. parts: of each that was found. alpha: of all, for no names."""
+    if not subject:
+        return alpha
+    found = [parts[name] for name in subject if name in parts]
+    return functools.reduce(np.add, found, np.zeros_like(alpha))  # together at most `alpha`
 
 
 def _beside(renditions: Sequence[Frame]) -> Frame:

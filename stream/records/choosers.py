@@ -18,6 +18,7 @@ class ChooserRecord:
     name: used by users to select it. place: "module:Class" of its `Chooser`, in the workers. label: its entry in lists.
     sentence: one-line description. prompts: the kinds of prompts that it understands. heavy: on a CPU it is slower than
     live video. recurrent: it follows the subjects, so the frames of a video must be processed in order, from the first.
+    lists: it is a `Lister`, which can list what could be a subject in a frame.
 
     live, files: its rank for `auto` among those that understand the prompts; None: `auto` never selects it.
 
@@ -32,6 +33,7 @@ class ChooserRecord:
     prompts: tuple[PromptKind, ...]
     heavy: bool = False
     recurrent: bool = False
+    lists: bool = False
     live: Rank | None = None
     files: Rank | None = None
     modules: tuple[str, ...] = ()
@@ -50,7 +52,7 @@ _RECORDS: tuple[ChooserRecord, ...] = (
     ChooserRecord(
         "sam2", "workers.choosers.sam2:Sam2", "Follows subjects (sam2)",
         "SAM 2.1: finds a subject from points, boxes or masks, and follows it; the most accurate sizes need a GPU.",
-        prompts=("point", "box", "mask"), heavy=True, recurrent=True,
+        prompts=("point", "box", "mask"), heavy=True, recurrent=True, lists=True,
         live=Rank(10, "follows subjects from points, boxes and masks"),
         files=Rank(20, "the most accurate from points, boxes and masks"),
         modules=_TRANSFORMERS, extra="subjects", catalogue="workers.weights.transformers_repos",
@@ -58,7 +60,7 @@ _RECORDS: tuple[ChooserRecord, ...] = (
     ChooserRecord(
         "edgetam", "workers.choosers.edgetam:EdgeTam", "Follows subjects, faster (edgetam)",
         "EdgeTAM: as SAM 2, smaller and faster, for live video.",
-        prompts=("point", "box", "mask"), heavy=True, recurrent=True,
+        prompts=("point", "box", "mask"), heavy=True, recurrent=True, lists=True,
         live=Rank(20, "the fastest from points, boxes and masks"),
         files=Rank(10, "follows subjects from points, boxes and masks"),
         modules=_TRANSFORMERS, extra="subjects", catalogue="workers.weights.transformers_repos",
@@ -72,10 +74,26 @@ _RECORDS: tuple[ChooserRecord, ...] = (
     ),
     ChooserRecord(
         "mask2former", "workers.choosers.mask2former:Mask2former", "Classes (mask2former)",
-        "Mask2Former or EoMT: everything of a class, such as people or dogs, without following single ones.",
-        prompts=("class",), heavy=True,
+        "Mask2Former: everything of a class, such as people or cars, without following single ones.",
+        prompts=("class",), heavy=True, lists=True,
         live=Rank(8, "finds classes"), files=Rank(8, "finds classes"),
         modules=(*_TRANSFORMERS, "scipy"), extra="subjects",
+        catalogue="workers.weights.transformers_repos",
+    ),
+    ChooserRecord(
+        "eomt", "workers.choosers.eomt:Eomt", "Classes (eomt)",
+        "EoMT: as mask2former, with a plain vision transformer; also for the classes of COCO.",
+        prompts=("class",), heavy=True, lists=True,
+        live=Rank(7, "finds classes"), files=Rank(7, "finds classes"),
+        modules=(*_TRANSFORMERS, "scipy"), extra="subjects",
+        catalogue="workers.weights.transformers_repos",
+    ),
+    ChooserRecord(
+        "oneformer", "workers.choosers.oneformer:OneFormer", "Classes (oneformer)",
+        "OneFormer: as mask2former, with a network for several tasks.",
+        prompts=("class",), heavy=True, lists=True,
+        live=Rank(6, "finds classes"), files=Rank(6, "finds classes"),
+        modules=(*_TRANSFORMERS, "tokenizers", "scipy"), extra="subjects",
         catalogue="workers.weights.transformers_repos",
     ),
 )  # fmt: skip
@@ -92,6 +110,11 @@ def chooser_names() -> tuple[str, ...]:
 def understanding(kinds: Collection[PromptKind]) -> list[ChooserRecord]:
     """The choosers that understand all of these kinds of prompts."""
     return [record for record in CHOOSERS.values() if set(kinds) <= set(record.prompts)]
+
+
+def listing() -> list[ChooserRecord]:
+    """The choosers that can list what could be a subject."""
+    return [record for record in CHOOSERS.values() if record.lists]
 
 
 def misunderstood(name: str, kinds: Collection[PromptKind]) -> str:

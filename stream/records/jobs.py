@@ -26,7 +26,8 @@ from stream.errors import (
 from stream.records.formats import DEFAULT, FORMATS, FormatName, OutputFormat
 from stream.records.metadata import Metadata
 from stream.records.options import Background, Options, View
-from stream.records.versions import SharedRecord
+from stream.records.selection import Selection
+from stream.records.versions import SharedRecord, Since
 
 OutputName = Annotated[str, Field(pattern=f"^{limits.OUTPUT_NAME}$")]
 Title = Annotated[str, Field(max_length=limits.TITLE)]
@@ -92,6 +93,7 @@ class Output(_Record):
     format: FormatName = Field(DEFAULT, description="png: a zip file of numbered pictures")
     view: View | None = None
     background: Background | None = None
+    subject: Annotated[Selection, Since(2)] = ()
 
     @property
     def kind(self) -> OutputFormat:

@@ -33,8 +33,9 @@ PROMPT_SPECS = 'point:X,Y[@T], point:-X,Y[@T] (not this), box:X,Y,W,H[@T], mask:
 
 SUBJECT_SPEC = f"[NAME=][not:]PROMPT, where PROMPT is one of {PROMPT_SPECS}"
 KINDS: tuple[PromptKind, ...] = get_args(PromptKind)
+NAME = "[A-Za-z0-9_-]{1,32}"
+"""Pattern of the name of a subject."""
 
-_NAME = "[A-Za-z0-9_-]{1,32}"
 _NUMBER = r"\d+(?:\.\d+)?|\.\d+"
 _PLACED = {"point": 2, "box": 4}
 _SUBJECT, _REMOVED = "subject", "removed"
@@ -114,7 +115,7 @@ class Subject(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(_SUBJECT, pattern=f"^{_NAME}$", description="its name, unique in the video")
+    name: str = Field(_SUBJECT, pattern=f"^{NAME}$", description="its name, unique in the video")
     keep: bool = Field(True, description="false removes it from the matte")
     prompts: tuple[Prompt, ...] = Field(
         min_length=1, max_length=limits.PROMPTS, description=f"what finds it, each as text: {PROMPT_SPECS}"
@@ -183,7 +184,7 @@ def _subject(name: str, keep: bool, prompts: Sequence[Prompt]) -> Subject:
 
 
 def _parse_spec(spec: str) -> tuple[str, bool, Prompt]:
-    named = re.fullmatch(rf"({_NAME})=(.*)", spec, re.DOTALL)
+    named = re.fullmatch(rf"({NAME})=(.*)", spec, re.DOTALL)
     rest = named[2] if named else spec
     keep = not rest.startswith("not:")
     text = rest if keep else rest.removeprefix("not:")

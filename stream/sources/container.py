@@ -4,6 +4,8 @@ Only containers and raw streams in a local file are read: scripts and playlists,
 URLs, are refused before they are parsed. Limits are checked against the headers, before anything is decoded.
 """
 
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import cast
 
@@ -69,6 +71,19 @@ def _for_tables(path: Path, container: InputContainer) -> dict[str, str]:
     # FFmpeg does not read far enough to know the format of sound that begins later.
     options = {} if all(known) else _ALL_TABLES
     return options | _MERGED if read_tables(path).moved else options
+
+
+def reopened_sound(
+    path: Path, sound: Sequence[av.AudioStream], settings: Settings, closing: ExitStack
+) -> tuple[av.AudioStream, ...]:
+    """The same audio streams of a file, with separate decoders: sinks must not share them. closing: closes the file.
+
+    Raises as `open_container`, which is not called without sound."""
+    if not sound:
+        return ()
+    container = open_container(path, settings)
+    closing.callback(container.close)
+    return tuple(cast(av.AudioStream, container.streams[track.index]) for track in sound)
 
 
 def check_file(path: Path) -> None:

@@ -316,7 +316,7 @@ def test_models_are_listed_and_verified() -> None:
     assert licences.pop("rvm") == "GPL-3.0"
     assert licences.pop("selfie") == "Apache-2.0"
     assert licences.pop("onnx:u2netp") == "Apache-2.0"
-    transformers = {"sam2", "edgetam", "sam3", "mask2former", "faces", "vitmatte"}
+    transformers = {"sam2", "edgetam", "sam3", "mask2former", "eomt", "oneformer", "faces", "vitmatte"}
     assert {name.partition(":")[0] for name in licences} == {"birefnet", "onnx", *transformers}
     assert mattebox_here("models", "pull", "selfie").returncode == 0
     assert mattebox_here("models", "verify", "selfie").returncode == 0

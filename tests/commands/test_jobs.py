@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -32,6 +33,7 @@ from tests.servers import RedisServer, free_port, start_server
 from tests.stream.records.jobs import new_job
 from tests.waiting import PATIENCE_S
 from tests.web.running_site import Site, running
+from tests.workers.choosers import scene
 from workers.files.worker import FileWorker
 
 
@@ -101,6 +103,29 @@ def test_a_job_is_submitted_watched_listed_and_downloaded(site: Site, tmp_path: 
     assert len(read(tmp_path / "matte.mkv")) == 30
     code, _, stderr = jobs(site, "get", job["id"], "--name", "none")
     assert (code, stderr) == (1, "error: the job is done and has no result 'none'\n")
+
+
+def test_results_of_single_subjects(site: Site, tmp_path: Path) -> None:
+    clip = scene.clip(tmp_path / "clip.mp4", frames=2)
+    words = list[object]()
+    for name in scene.COLOURS:
+        Image.fromarray((255 * scene.alpha(name, 0.0)).astype(np.uint8)).save(tmp_path / f"{name}.png")
+        words += ["--subject", f"{name}=mask:{tmp_path / f'{name}.png'}"]
+    words += ["--engine", "chroma", "--background", "transparent"]
+    results = ("-o", f"{tmp_path / 'out.webm'}:red", "--result", "mkv:blue", "--result", "mkv:matte:red+blue")
+    code, stdout, stderr = jobs(site, "submit", clip, *words, *results, "--json")
+    assert code == 0, stderr
+    job = json.loads(stdout.splitlines()[-1])
+    assert {output["name"]: output["subject"] for output in job["outputs"]} == {
+        "webm-red": ["red"], "mkv-blue": ["blue"], "mkv-matte-red-blue": ["red", "blue"],
+    }  # fmt: skip
+    code, _, stderr = jobs(site, "get", job["id"], "--name", "mkv-blue", "-o", tmp_path / "blue.mkv")
+    assert code == 0, stderr
+    for path, shown, hidden in ((tmp_path / "out.webm", "red", "blue"), (tmp_path / "blue.mkv", "blue", "red")):
+        alpha = read(path)[0].alpha
+        assert alpha is not None
+        assert alpha[scene.alpha(shown, 0.0) == 1].min() > 150
+        assert alpha[scene.alpha(hidden, 0.0) > 0].max() == 0
 
 
 def test_a_failed_job_has_exit_code_1(site: Site, tmp_path: Path) -> None:
@@ -204,6 +229,15 @@ def test_a_background_is_uploaded_once(site: Site, tmp_path: Path) -> None:
         (["CLIP", "--engine", "rvm", "--key", "#00ff00"], 2, "--key: supported only by chroma"),
         (["CLIP", "--result", "mp5"], 2, "did you mean mp4?"),
         (["CLIP", "--result", "mp4:mate"], 2, "did you mean matte?"),
+        (["CLIP", "--result", "webm:ann"], 2, "'ann' is not one of: composite"),
+        (["CLIP", "-o", "out.webm:ann"], 2, "-o out.webm:ann: there is no subject 'ann'; none is chosen"),
+        (["CLIP", "-o", "out.webm:an", "--subject", "ann=mask:CLIP"], 2, "did you mean ann?"),
+        (["CLIP", "--result", "mkv:anne", "--subject", "ann=mask:CLIP"], 2, "--result mkv:anne: there is no subject"),
+        (
+            ["CLIP", "-o", "{subject}.mkv", "--subject", "a=mask:CLIP", "--subject", "b=mask:CLIP"],
+            2,
+            "saves one result",
+        ),
         (["CLIP", "--start", "2", "--end", "1"], 2, "--end 1 is not after --start 2"),
         (["CLIP", "--start", "99"], 2, "is after its end"),
         (["CLIP", "--stream", "1"], 1, "has no video stream 1, only stream 0"),

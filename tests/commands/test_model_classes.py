@@ -29,19 +29,35 @@ def test_classes_of_the_setting_are_listed_as_json(folder: Path) -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["eomt", "mask2former:eomt"])
-def test_missing_weights_are_named_with_the_command_that_downloads_them(tmp_path: Path, name: str) -> None:
+def test_classes_of_another_chooser_are_listed(folder: Path) -> None:
+    done = mattebox_here("models", "classes", "eomt", env={"MATTEBOX_EOMT": folder})
+    assert done.stdout == "wall\nperson, individual\ndog\n"
+    assert mattebox_here("models", "classes", f"oneformer:{folder}").stdout == done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "variant", "pulled"),
+    [
+        ("eomt:coco", "coco", "eomt:coco"),
+        ("small", "small", "mask2former:small"),
+        ("oneformer", "large", "oneformer:large"),
+    ],
+)
+def test_missing_weights_are_named_with_the_command_that_downloads_them(
+    tmp_path: Path, name: str, variant: str, pulled: str
+) -> None:
     pytest.importorskip("huggingface_hub")
     done = mattebox_here("models", "classes", name, env={"MATTEBOX_CACHE_DIR": tmp_path})
     assert done.returncode == 1
-    expected = "error: the weights eomt are missing; download them with: mattebox models pull mask2former:eomt\n"
+    expected = f"error: the weights {variant} are missing; download them with: mattebox models pull {pulled}\n"
     assert done.stderr == expected
 
 
 @pytest.mark.parametrize(
     ("name", "code", "message"),
     [
-        ("emot", 2, "mask2former: 'emot' is not one of large, small, eomt, eomt-coco, a repo id"),
+        ("smal", 2, "mask2former: 'smal' is not one of large, small, a repo id"),
+        ("eomt:cocoa", 2, "eomt: 'cocoa' is not one of ade20k, coco, a repo id"),
         ("/no/such/folder", 1, "/no/such/folder: /no/such/folder/config.json does not name classes"),
     ],
 )

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from stream.install import install_command
+from stream.install import install_command, needs
 
 PYTHON = "/opt/my env/bin/python"
 
@@ -26,3 +26,8 @@ def test_pipx(tmp_path: Path) -> None:
     (tmp_path / "pipx_metadata.json").touch()
     assert install_command("mattebox[s3]", str(tmp_path)) == "pipx install --force 'mattebox[s3]'"
     assert install_command("av", str(tmp_path)) == "pipx inject mattebox av"
+
+
+def test_the_sentence_about_what_is_missing() -> None:
+    sentence = needs("EXR output", "OpenEXR", "mattebox[exr]")
+    assert sentence == f"EXR output needs OpenEXR; install it: {install_command('mattebox[exr]')}"

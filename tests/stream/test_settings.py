@@ -47,3 +47,17 @@ def test_data_dir_follows_xdg_data_home(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert Settings().data_dir == tmp_path / "mattebox"
     monkeypatch.setenv("MATTEBOX_DATA_DIR", "/srv/m b")
     assert Settings().data_dir == Path("/srv/m b")
+
+
+def test_variables_may_be_in_lower_case_and_empty_ones_are_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("mattebox_threads", "3")
+    monkeypatch.setenv("MATTEBOX_MAX_PIXELS", "")
+    settings = Settings()
+    assert settings.threads == 3
+    assert settings.max_pixels == Settings.model_fields["max_pixels"].default
+
+
+def test_arguments_replace_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MATTEBOX_THREADS", "3")
+    assert Settings(threads=2).threads == 2
+    assert Settings(threads=2).model_fields_set == {"threads"}

@@ -86,6 +86,48 @@ def test_subjects_are_changed_and_withdrawn_while_live(http: httpx.Client, worke
     assert http.patch(path, json={"options": {"subjects": None}}).json()["options"]["subjects"] == []
 
 
+@pytest.mark.parametrize("names", [["ann", "bob"], "ann+bob"])
+def test_an_output_of_a_job_may_show_some_subjects(
+    http: httpx.Client, files: FileWorkerDouble, video: str, names: object
+) -> None:
+    outputs = [{"name": "one", "subject": "ann"}, {"name": "two", "subject": names}, {"name": "all"}]
+    subjects = ["ann=point:0.3,0.5", "bob=point:0.7,0.5", "eve=point:0.5,0.5"]
+    made = http.post("/api/jobs", json={"upload": video, "options": {"subjects": subjects}, "outputs": outputs}).json()
+    shown = [output["subject"] for output in made["outputs"]]
+    assert shown == [["ann"], ["ann", "bob"], []]
+    assert [o["subject"] for o in http.get(f"/api/jobs/{made['id']}").json()["outputs"]] == shown
+
+
+@pytest.mark.parametrize(
+    ("output", "detail"),
+    [
+        ({"subject": "anne"}, "there is no subject 'anne'; use one of: ann; did you mean ann?"),
+        ({"subject": ["ann", "zoe"]}, "there is no subject 'zoe'; use one of: ann"),
+        ({"subject": "removed"}, "the subject 'removed' is removed (not:), so it has no matte of its own"),
+        ({"subject": "ann", "background": "none"}, "the background none shows everything, not only ann"),
+        ({"subject": "an n"}, ""),
+        ({"subject": 7}, ""),
+        ({"subject": [f"s{n}" for n in range(9)]}, ""),
+    ],
+    ids=str,
+)
+def test_an_output_of_subjects_that_a_job_does_not_have_is_refused(
+    http: httpx.Client, video: str, output: dict[str, Any], detail: str
+) -> None:
+    options = {"subjects": ["ann=point:0.3,0.5", "not:box:0,0,0.2,1"]}
+    answer = http.post("/api/jobs", json={"upload": video, "options": options, "outputs": [{"name": "a"}, output]})
+    found = problem(answer, 422, "invalid")
+    (error,) = found["errors"]
+    assert error["field"].startswith("outputs.1.subject")
+    assert detail in found["detail"]
+
+
+def test_live_video_has_no_outputs_of_single_subjects(http: httpx.Client) -> None:
+    outputs = [{"address": "rtmp://live.example/app/key", "subject": "ann"}]
+    answer = http.post("/api/feeds", json={"name": "a", "source": "live:cam", "running": False, "outputs": outputs})
+    assert problem(answer, 422, "invalid")["errors"][0]["field"] == "outputs.0.subject"
+
+
 def test_the_menu_has_the_choosers(http: httpx.Client) -> None:
     menu = http.get("/api/options").json()
     assert menu["options"]["properties"]["chooser"]["enum"] == ["auto", "following", "quick", "naming", "reading"]

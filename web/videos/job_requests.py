@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from stream import limits
 from stream.errors import Fenced, FetchError, NoVideoStream, UnsupportedOutput
 from stream.fetch.safe_http import resolve
+from stream.records import selection
 from stream.records.formats import (
     DEFAULT,
     FORMATS,
@@ -24,6 +25,7 @@ from stream.records.formats import (
 from stream.records.jobs import Address, Job, Media, Output, OutputName, Priority, Side, Title, VideoStreamNumber
 from stream.records.metadata import Metadata
 from stream.records.options import Options, View
+from stream.records.selection import Selection
 from stream.records.subjects import SUBJECT_SPEC
 from stream.records.upload_records import Busy
 from web.context import Context
@@ -96,6 +98,7 @@ class OutputIn(BaseModel):
     )
     view: View | None = None
     background: str | None = None
+    subject: Selection = ()
 
 
 class JobRequest(BaseModel):
@@ -186,8 +189,10 @@ def _output(here: Context, owner: str, options: Options, number: int, output: Ou
             check_alpha(kind)
         except UnsupportedOutput as exc:
             raise Problem(422, exc.code, str(exc), field=f"outputs.{number}.format") from None
+    if fault := selection.fault(output.subject, effective):
+        raise Problem(422, "invalid", fault, field=f"outputs.{number}.subject")
     background = effective.background if output.background is not None else None
-    return Output(name=output.name, format=kind.name, view=output.view, background=background)
+    return Output(name=output.name, format=kind.name, view=output.view, background=background, subject=output.subject)
 
 
 async def _check_address(here: Context, field: str, address: str) -> None:

@@ -1,8 +1,11 @@
-"""`mattebox bench file`: the speed of the pump on files, compared with a plain loop over the same steps.
+"""`mattebox bench file`: the speed of the pump on files, compared with a plain loop over the same steps and with a
+transcode.
 
-Both run in a fresh process with the same engine, compositing, encoder and preset. The loop decodes, mattes, composites
-and encodes one frame after the other with the libraries' default threads, as a simple script would. They alternate, so
-that a slower machine affects both; the results are medians, and the median of the ratios of the pairs.
+Each runs in a fresh process with the same encoder and preset. The loop decodes, mattes, composites and encodes one
+frame after the other with the libraries' default threads, as a simple script would. The transcode decodes and encodes
+without a matte: no matting of this file can take less time. The pump runs without temporal smoothing, as the loop, and
+with it, as `mattebox file` by default. All alternate, so that a slower machine affects all; the results are medians,
+and medians of the ratios within each repeat.
 """
 
 import multiprocessing
@@ -18,6 +21,7 @@ from pathlib import Path
 from typing import Self, cast
 
 import av
+from av.video.frame import PictureType
 
 from stream.picture.frames import Frame, VideoInfo, to_av
 from stream.picture.ingest import Ingest
@@ -51,7 +55,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Row:
-    """Medians over the repeats. ratio: median over the pairs of the pump's fps to the loop's."""
+    """Medians over the repeats. smoothed: the pump with temporal smoothing.
+
+    ratio: the pump's fps to the loop's. times_transcode, smoothed_times_transcode: wall time of the pump, without and
+    with smoothing, over that of the transcode.
+    """
 
     engine: str
     width: int
@@ -59,7 +67,11 @@ class Row:
     frames: int
     loop: Run
     pump: Run
+    smoothed: Run
+    transcode: Run
     ratio: float
+    times_transcode: float
+    smoothed_times_transcode: float
 
 
 def bench_file(
@@ -76,15 +88,19 @@ def bench_file(
             source = Path(folder) / f"{width}x{height}.mp4"
             if not source.exists():
                 make_clip(source, clip, width, height, frames, settings)
-            pairs = []
+            runs = []
             for n in range(repeats):
                 say(f"{engine} {width}x{height}: {n + 1} of {repeats}")
-                pairs.append(
-                    (_in_process(_plain_loop, source, engine, settings), _in_process(_pumped, source, engine, settings))
-                )
-            ratio = statistics.median(ours.fps / plain.fps for plain, ours in pairs)
-            loop, ours = (_median([pair[side] for pair in pairs]) for side in (0, 1))
-            yield Row(engine, width, height, frames, loop, ours, round(ratio, 2))
+                works = (_plain_loop, _pumped, _smoothed, _transcode)
+                runs.append([_in_process(work, source, engine, settings) for work in works])
+            loop, ours, smoothed, transcode = (_median(list(column)) for column in zip(*runs, strict=True))
+            ratios = (_median_ratio(runs, *sides) for sides in ((1, 0), (3, 1), (3, 2)))
+            yield Row(engine, width, height, frames, loop, ours, smoothed, transcode, *ratios)
+
+
+def _median_ratio(runs: Sequence[Sequence[Run]], over: int, under: int) -> float:
+    """Of the fps of the two columns."""
+    return round(statistics.median(run[over].fps / run[under].fps for run in runs), 2)
 
 
 def _in_process(work: Callable[[Path, str, Settings], Run], source: Path, engine: str, settings: Settings) -> Run:
@@ -123,10 +139,39 @@ def _plain_loop(source: Path, engine_name: str, settings: Settings) -> Run:
     return clock.run
 
 
+def _transcode(source: Path, _: str, settings: Settings) -> Run:
+    chosen = ENCODINGS[".mp4"]
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        _Clock(settings) as clock,
+        av.open(str(source)) as container,
+        av.open(f"{folder}/o.mp4", "w", options=chosen.muxer_options) as output,
+    ):
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        info = VideoInfo(stream.width, stream.height, cast(Fraction, stream.time_base), Fraction(30))
+        video = add_video(output, chosen, info, settings)
+        video.codec_context.thread_count = 0
+        for picture in container.decode(stream):
+            picture.pict_type = PictureType.NONE  # otherwise the encoder would use the input's key frames
+            output.mux(video.encode(picture))
+            clock.frames += 1
+        output.mux(video.encode(None))
+    return clock.run
+
+
 def _pumped(source: Path, engine_name: str, settings: Settings) -> Run:
+    # the loop does no temporal smoothing either
+    return _run_pump(source, Options(engine=engine_name, temporal=Temporal.OFF), settings)
+
+
+def _smoothed(source: Path, engine_name: str, settings: Settings) -> Run:
+    return _run_pump(source, Options(engine=engine_name), settings)
+
+
+def _run_pump(source: Path, options: Options, settings: Settings) -> Run:
     threads.apply(settings)
-    options = Options(engine=engine_name, temporal=Temporal.OFF)  # the loop does no temporal smoothing either
-    engine = engines.load(engine_name, options, settings)
+    engine = engines.load(options.engine, options, settings)
     with tempfile.TemporaryDirectory() as folder, _Clock(settings) as clock:
         reader = open_source(source, SourceOptions(), settings)
         backdrop = open_background(options.background, reader.info.width, reader.info.height, settings)

@@ -4,16 +4,17 @@ To add a chooser, see `base.py` for its class and `stream/records/choosers.py` f
 """
 
 from collections.abc import Callable
+from typing import cast
 
 from stream.errors import UsageError
-from stream.records.choosers import CHOOSERS, chooser_names, listed, misunderstood, understanding
+from stream.records.choosers import CHOOSERS, chooser_names, listed, listing, misunderstood, understanding
 from stream.records.engines import AUTO
 from stream.records.options import Options
 from stream.registry import find
 from stream.settings import Settings
 from stream.suggestions import nearest
-from workers.choosers.base import Chooser
-from workers.device.automatic import cuda, missing_module, needs, ranked, select
+from workers.choosers.base import Chooser, Lister
+from workers.device.automatic import Lacking, cuda, lacks, missing_module, ranked, select
 from workers.weights.known import Say, silent
 
 
@@ -27,6 +28,11 @@ def load(name: str, options: Options, settings: Settings, say: Say = silent) -> 
     _check_installed(name)
     chooser: Chooser = find(CHOOSERS[name].place)(options, settings, say)
     return chooser
+
+
+def load_lister(name: str, settings: Settings, say: Say = silent) -> Lister:
+    """As `load`. name: from `choose_listing`."""
+    return cast(Lister, load(name, Options(chooser=name), settings, say))
 
 
 def choose(options: Options, live: bool, settings: Settings, has_cuda: Callable[[], bool] = cuda) -> tuple[str, str]:
@@ -44,6 +50,24 @@ def choose(options: Options, live: bool, settings: Settings, has_cuda: Callable[
         _check_installed(options.chooser)
         return options.chooser, "requested"
     return _automatic(options, live, settings, has_cuda)
+
+
+def choose_listing(name: str, settings: Settings, has_cuda: Callable[[], bool] = cuda) -> tuple[str, str]:
+    """The name of the chooser that lists candidates, and the reason as text. name: as the user chose it, or `auto`.
+
+    Raises UsageError for a chooser that cannot, and if `auto` finds none.
+    """
+    if name == AUTO:
+        record, reason, lacking = select(listing(), False, settings, has_cuda)
+        if record is None:
+            raise UsageError(f"chooser: none that lists candidates is available here; {'; '.join(_remedies(lacking))}")
+        return record.name, reason
+    check_known(name)
+    if not CHOOSERS[name].lists:
+        able = ", ".join(record.name for record in listing())
+        raise UsageError(f"chooser: {name} does not list candidates; use one of: {able}")
+    _check_installed(name)
+    return name, "requested"
 
 
 def check_known(name: str) -> None:
@@ -65,7 +89,7 @@ def is_recurrent(name: str) -> bool:
 
 def _check_installed(name: str) -> None:
     if module := missing_module(CHOOSERS[name]):
-        raise UsageError(f"chooser: {needs(CHOOSERS[name], module)}")
+        raise UsageError(f"chooser: {lacks(CHOOSERS[name], module)}")
 
 
 def _automatic(options: Options, live: bool, settings: Settings, has_cuda: Callable[[], bool]) -> tuple[str, str]:
@@ -74,8 +98,13 @@ def _automatic(options: Options, live: bool, settings: Settings, has_cuda: Calla
     record, reason, lacking = select(candidates, live, settings, has_cuda)
     if record is not None:
         return record.name, reason
-    remedies = [*lacking.weights[:1], *lacking.packages[:1], *lacking.gpu[:1]]  # those of the highest rank
+    remedies = _remedies(lacking)
     if unranked := [candidate.name for candidate in candidates if not list(ranked([candidate], live))]:
         remedies.append(f"auto does not select {' or '.join(unranked)}; name it with --chooser")
     kinds = listed(options.prompt_kinds)
     raise UsageError(f"chooser: none for {kinds} prompts is available here; {'; '.join(remedies)}")
+
+
+def _remedies(lacking: Lacking) -> list[str]:
+    """Those of the highest rank."""
+    return [*lacking.weights[:1], *lacking.packages[:1], *lacking.gpu[:1]]

@@ -8,8 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from stream.picture.frames import Alpha, Frame
-from stream.records.subjects import Subject
+from stream.records.subjects import Prompt, Subject
 
 ChooserState = Any
 """A chooser's memory of one video; None before its first frame. Opaque to everything but that chooser."""
@@ -49,6 +52,27 @@ class Choice:
     confidence: Mapping[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Which candidates are listed. side: points along each side of the grid at which a network is asked; None: as many
+    as suit its device. smallest: share of the picture's area; smaller regions, parts and holes are left out. most: the
+    largest so many are listed."""
+
+    side: int | None = None
+    smallest: float = 0.001
+    most: int = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """One thing that could be a subject. mask: bool (h, w), the whole picture in the chooser's own size; not empty.
+    score: 0.0 to 1.0. prompt: what makes the same chooser find it in this frame."""
+
+    mask: npt.NDArray[np.bool_]
+    score: float
+    prompt: Prompt
+
+
 class Chooser(Protocol):
     """name: its key in `CHOOSERS`. device: its name, to be displayed, as `Engine.device`. recurrent: its state changes
     with every frame, so the frames of a video must be processed one by one and in order.
@@ -61,9 +85,12 @@ class Chooser(Protocol):
     device: str = "cpu"
     recurrent: bool = False
 
-    def check(self, subjects: Sequence[Subject]) -> None:
-        """Raise UsageError for a prompt that cannot be answered, such as an unknown class. Called for each frame before
-        `choose`, which gets frames of several videos and would fail for all of them; by default nothing is checked."""
+    def check(self, subjects: Sequence[Subject], size: tuple[int, int]) -> None:
+        """Raise UsageError or InputError for a prompt that cannot be answered, such as an unknown class or a mask that
+        cannot be read. size: width and height of the upright picture in pixels.
+
+        Called for each frame before `choose`, which gets frames of several videos and would fail for all of them; from
+        any thread. By default nothing is checked."""
         return
 
     def prepare(self, frame: Frame) -> Seen:
@@ -74,4 +101,12 @@ class Chooser(Protocol):
     def choose(self, questions: Sequence[Question], states: Sequence[ChooserState]) -> list[Choice]:
         """One answer per question, each of another video or, if the chooser is not recurrent, of any frame. Raises
         EngineError, and UsageError for a prompt that cannot be answered, such as an unknown class."""
+        ...
+
+
+class Lister(Chooser, Protocol):
+    """A chooser that can also list what could be a subject. Its record says `lists`."""
+
+    def candidates(self, frame: Frame, search: Search) -> list[Region]:
+        """What could be a subject in this frame, in any order. Raises EngineError."""
         ...

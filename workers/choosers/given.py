@@ -24,6 +24,7 @@ from stream.sources import open_source
 from stream.sources.base import SourceOptions
 from stream.storage.local_copies import local_path
 from workers.choosers.base import Choice, Chooser, Question
+from workers.choosers.readable import Readable
 from workers.weights.known import Say, silent
 
 _SIDE_PX = 640  # regions are reduced to this: between their pixels the engine draws the edge
@@ -43,7 +44,7 @@ class Mask:
     def __init__(self, text: str, settings: Settings) -> None:
         self._text, self._settings = text, settings
         self._source = _opened(text, settings)
-        self.size = self._source.info.still or (self._source.info.width, self._source.info.height)
+        self.size = _pixels(self._source)
         self._frames = _frames(self._source)
         self._now, self._next = self._first(), next(self._frames, None)
 
@@ -81,9 +82,15 @@ class Given(Chooser):
 
     def __init__(self, options: Options, settings: Settings, say: Say = silent) -> None:
         self._settings = settings
+        self._sizes = Readable(lambda text: _size(text, settings))
         for subject in options.subjects:
             for text in subject.masks:
-                _opened(text, settings).close()
+                self._sizes(text)
+
+    def check(self, subjects: Sequence[Subject], size: tuple[int, int]) -> None:
+        for subject in subjects:
+            for text in subject.masks:
+                _check_aspect(text, self._sizes(text), size)
 
     def prepare(self, frame: Frame) -> None:
         return None
@@ -115,6 +122,16 @@ def first_region(text: str, settings: Settings) -> Alpha:
     if region is None:
         raise UnreadableMedia(f"mask: {text}: not a single frame could be decoded")
     return region
+
+
+def _size(text: str, settings: Settings) -> tuple[int, int]:
+    """Width and height of a mask. Raises InputError and UsageError."""
+    with closing(_opened(text, settings)) as source:
+        return _pixels(source)
+
+
+def _pixels(source: Source) -> tuple[int, int]:
+    return source.info.still or (source.info.width, source.info.height)
 
 
 def _opened(text: str, settings: Settings) -> Source:

@@ -1,148 +1,25 @@
-"""Chooser for `class:` prompts: semantic segmentation by Mask2Former, or by EoMT, whose outputs are the same.
+"""Chooser for `class:` prompts: Mask2Former, by default with the classes of ADE20K."""
 
-Each picture is segmented independently into the classes of the checkpoint, by default those of ADE20K. Knows nothing
-about the networks' internals.
-"""
-
-import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
 
-from stream.picture.frames import Alpha, Frame
-from stream.records.options import Options
-from stream.records.subjects import Subject
-from stream.settings import Settings
-from workers.choosers.base import Choice, Chooser, ChooserState, Question
-from workers.device.precision import best_device, chosen_precision, label
-from workers.device.segmenter import Segmenter
-from workers.device.tensors import DEVIATION, MEAN, Bytes, rgb_bytes
+from workers.choosers.class_segmenter import ClassSegmenter, Outputs, Windows
+from workers.device.tensors import DEVIATION, MEAN
 from workers.models.segmentation import scores
-from workers.weights import preprocessing, transformers_loading
-from workers.weights.class_names import ClassNames
-from workers.weights.known import Say, silent
 from workers.weights.preprocessing import Preprocessing
-from workers.weights.transformers_repos import CATALOGUES, CONFIG
 
-_EOMT = "EomtForUniversalSegmentation"
-_OUTPUTS = ("class_queries_logits", "masks_queries_logits")
-_SCORES_PX = 384  # the library computes the scores of Mask2Former at this width and height
-_SIDE_PX = 384  # of the pictures for the published checkpoints of Mask2Former
+_SCORES = (384, 384)  # at which the library computes them
+_SIDE_PX = 384  # of the pictures for the published checkpoints
 
 
-@dataclass(frozen=True, slots=True)
-class Windows:
-    """A prepared frame. pictures: the windows of the scaled picture, uint8 (h, w, 3), RGB, all of one size. starts:
-    where they begin along its longer side. size: (height, width) of the scaled picture."""
-
-    pictures: Sequence[Bytes]
-    starts: Sequence[int]
-    size: scores.Size
-
-
-class Mask2former(Chooser):
-    """A video has no state. Raises UsageError and WeightsError on creation."""
-
+class Mask2former(ClassSegmenter):
     name = "mask2former"
-    recurrent = False
 
-    def __init__(self, options: Options, settings: Settings, say: Say = silent) -> None:
-        catalogue = CATALOGUES[self.name]
-        folder = catalogue.find(settings.mask2former, settings, say)
-        origin = catalogue.parse(settings.mask2former)[0].repo or str(folder)
-        self.classes = ClassNames.of(folder, origin)
-        torch.set_num_threads(settings.cores())
-        device = best_device()
-        dtype = chosen_precision(device, settings)
-        model = _model(folder) or catalogue.model
-        network: Any = transformers_loading.load(folder, model)
-        self._by_window = model == _EOMT
-        self._preprocessing = preprocessing.read(folder, _default(network, model), origin)
-        normalisation = self._preprocessing.mean, self._preprocessing.deviation
-        self._segmenter = Segmenter(network, _OUTPUTS, normalisation, device, dtype, self.name)
-        self.device = label(device, dtype)
+    def figures(self, network: Any) -> Preprocessing:
+        return Preprocessing(MEAN, DEVIATION, width=_SIDE_PX, height=_SIDE_PX, divisor=32)
 
-    def prepare(self, frame: Frame) -> Windows:
-        return windows(frame, self._preprocessing)
-
-    def check(self, subjects: Sequence[Subject]) -> None:
-        for subject in subjects:
-            self.classes.find(_names(subject))
-
-    @torch.inference_mode()
-    def choose(self, questions: Sequence[Question], states: Sequence[ChooserState]) -> list[Choice]:
-        wanted = [_wanted(question, self.classes) for question in questions]  # unknown classes before any work
-        by_class = self._scores([question.seen for question in questions])
-        return [_choice(found, classes) for found, classes in zip(by_class, wanted, strict=True)]
-
-    def _scores(self, seen: Sequence[Windows]) -> Iterator[Tensor]:
-        """Scores of all classes of each picture, (C, h, w). Windows of one size are batched over the pictures."""
-        shapes = list(dict.fromkeys(item.pictures[0].shape for item in seen))
-        passes = {
-            shape: self._segmenter([picture for item in seen for picture in item.pictures if picture.shape == shape])
-            for shape in shapes
-        }
-        for item in seen:
-            shape = item.pictures[0].shape
-            size = (shape[0], shape[1]) if self._by_window else (_SCORES_PX, _SCORES_PX)
-            outputs = (next(passes[shape]) for _ in item.pictures)
-            parts = [scores.class_scores(classes, masks, size) for classes, masks in outputs]
-            yield scores.merged(parts, item.starts, item.size) if self._by_window else parts[0]
-
-
-def windows(frame: Frame, figures: Preprocessing) -> Windows:
-    """The frame as the network gets it: scaled, and cut into windows or padded with black."""
-    width, height = figures.resized(frame.width, frame.height)
-    picture = rgb_bytes(frame, width, height)
-    if figures.pad:
-        side = max(figures.longest, figures.shortest)
-        picture = np.pad(picture, ((0, max(0, side - height)), (0, max(0, side - width)), (0, 0)))
-    if not figures.split:
-        return Windows([picture], [0], (height, width))
-    starts, side = figures.starts(width, height), figures.shortest
-    upright = height > width
-    cut = [picture[start : start + side] if upright else picture[:, start : start + side] for start in starts]
-    return Windows(cut, starts, (height, width))
-
-
-def _choice(found: Tensor, wanted: dict[str, frozenset[int]]) -> Choice:
-    regions = {name: scores.region(found, sorted(classes)) for name, classes in wanted.items()}
-    confidence = {name: scores.confidence(region) for name, region in regions.items()}
-    return Choice({name: _host(region) for name, region in regions.items()}, None, confidence)
-
-
-def _wanted(question: Question, classes: ClassNames) -> dict[str, frozenset[int]]:
-    """The classes of each subject, by its name. Raises UsageError."""
-    return {subject.name: classes.find(_names(subject)) for subject in question.subjects}
-
-
-def _names(subject: Subject) -> list[str]:
-    return [name for prompt in subject.prompts for name in prompt.names]
-
-
-def _host(region: Tensor) -> Alpha:
-    array: Alpha = region.float().cpu().numpy()
-    return array
-
-
-def _model(folder: Path) -> str:
-    """The class that `config.json` names, if it is one of those that are listed; else ""."""
-    try:
-        names = json.loads((folder / CONFIG).read_text(encoding="utf-8"))["architectures"]
-    except (OSError, ValueError, LookupError, TypeError):
-        return ""
-    listed = {repo.model for repo in CATALOGUES["mask2former"].VARIANTS.values()}
-    return next((name for name in names if name in listed), "")
-
-
-def _default(network: Any, model: str) -> Preprocessing:
-    """The figures for weights without a preprocessor_config.json."""
-    if model == _EOMT:
-        side = int(network.config.image_size)
-        return Preprocessing(MEAN, DEVIATION, width=side, height=side)
-    return Preprocessing(MEAN, DEVIATION, width=_SIDE_PX, height=_SIDE_PX, divisor=32)
+    def joined(self, outputs: Sequence[Outputs], seen: Windows) -> Tensor:
+        ((classes, masks),) = outputs
+        return scores.class_scores(classes, masks, _SCORES)

@@ -8,7 +8,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from stream.errors import UsageError
-from stream.picture.frames import Alpha
 from stream.records.subjects import Prompt
 from stream.settings import Settings
 from workers.choosers.given import first_region
@@ -49,18 +48,20 @@ def points(prompts: Sequence[Prompt], width: int, height: int, size: int) -> Poi
 
 
 def mask(prompts: Sequence[Prompt], size: int, settings: Settings) -> Tensor | None:
-    """The union of the masks among the prompts: float32 (1, 1, size, size), 0 or 1; None if there are none.
-
-    Of a video, the first frame counts. Raises InputError and UsageError for a mask that cannot be read.
-    """
-    masks = [_resized(first_region(prompt.text, settings), size) for prompt in prompts if prompt.kind == "mask"]
+    """The union of the masks among the prompts, as `read_mask`; None if there are none. Raises InputError and
+    UsageError."""
+    masks = [read_mask(prompt.text, size, settings) for prompt in prompts if prompt.kind == "mask"]
     return torch.stack(masks).amax(0) if masks else None
 
 
-def _resized(region: Alpha, size: int) -> Tensor:
-    tensor = torch.from_numpy(region)[None, None]
-    resized = functional.interpolate(tensor, (size, size), mode="bilinear", align_corners=False, antialias=True)
+def read_mask(text: str, size: int, settings: Settings) -> Tensor:
+    """A mask as float32 (1, 1, size, size), 0 or 1; of a video its first frame. text: as in its prompt.
+
+    Raises InputError and UsageError, which name the mask, if it cannot be read or is empty.
+    """
+    region = torch.from_numpy(first_region(text, settings))[None, None]
+    resized = functional.interpolate(region, (size, size), mode="bilinear", align_corners=False, antialias=True)
     binary = (resized >= 0.5).float()
     if not binary.any():
-        raise UsageError("mask: it is empty: nothing in it is white")
+        raise UsageError(f"mask: {text} is empty: nothing in it is white")
     return binary

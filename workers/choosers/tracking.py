@@ -17,9 +17,10 @@ from stream.errors import EngineError
 from stream.picture.frames import Alpha, Frame
 from stream.records.subjects import Prompt, Subject
 from stream.settings import Settings
-from workers.choosers import network_input, prompt_tensors
-from workers.choosers.base import Choice, Chooser, Question
-from workers.choosers.tracks import Prompted, Reach, Track, Tracks, outputs, restore
+from workers.choosers import automatic_masks, everything, network_input, prompt_tensors
+from workers.choosers.base import Choice, Lister, Question, Region, Search
+from workers.choosers.readable import Readable
+from workers.choosers.tracks import Prompted, Reach, Track, Tracks, by_need, outputs, renamed, restore
 from workers.device.precision import best_device, chosen_precision, label
 from workers.device.tensors import DEVIATION, MEAN, Bytes
 
@@ -36,11 +37,12 @@ class Found:
     confidence: float
 
 
-class Tracker(Chooser):
+class Tracker(Lister):
     """A video's state is its `Tracks`. model: with transformers' interface of `Sam2VideoModel`. session: the class of
-    its sessions."""
+    its sessions. thresholds: of `candidates`."""
 
     recurrent = True
+    thresholds = automatic_masks.Thresholds()
     mean: Sequence[float] = MEAN
     deviation: Sequence[float] = DEVIATION
 
@@ -58,6 +60,12 @@ class Tracker(Chooser):
             lambda _module, _inputs, output: self._overlaps.append(output[1])
         )
         self.device = label(self._device, self._dtype)
+        self._readable = Readable(lambda text: bool(prompt_tensors.read_mask(text, self._size, settings).any()))
+
+    def check(self, subjects: Sequence[Subject], size: tuple[int, int]) -> None:
+        for subject in subjects:
+            for text in subject.masks:
+                self._readable(text)
 
     def prepare(self, frame: Frame) -> Bytes:
         return network_input.square(frame, self._size)
@@ -65,12 +73,25 @@ class Tracker(Chooser):
     def choose(self, questions: Sequence[Question], states: Sequence[Tracks | None]) -> list[Choice]:
         return [self._answer(one, state or Tracks()) for one, state in zip(questions, states, strict=True)]
 
+    def candidates(self, frame: Frame, search: Search) -> list[Region]:
+        pixels = network_input.normalised(self.prepare(frame), self.mean, self.deviation, self._device)
+        try:
+            with torch.inference_mode(), self._precision():
+                size = automatic_masks.size_for(frame.width, frame.height)
+                decoder = everything.Decoder(self._model, pixels, size)
+                return everything.regions(decoder, search, self.thresholds)
+        except RuntimeError as exc:
+            raise EngineError(f"{self.name}: {str(exc).splitlines()[0]}") from exc
+        finally:
+            self._overlaps.clear()
+
     def _answer(self, question: Question, memory: Tracks) -> Choice:
+        memory = replace(memory, tracks=renamed(memory.tracks, question.subjects))
         tracks = {subject.name: self._current(memory, subject, question.time_s) for subject in question.subjects}
         added = {subject.name: _added(tracks[subject.name], subject, question.time_s) for subject in question.subjects}
         index = memory.next_index
         frames = {
-            name: Prompted(index, question.seen, question.width, question.height, prompts)
+            name: Prompted(index, question.width, question.height, prompts)
             for name, prompts in added.items()
             if prompts
         }
@@ -79,10 +100,16 @@ class Tracker(Chooser):
             name: found[name].logits.sigmoid().cpu().numpy() if name in found else self._nothing for name in tracks
         }
         tracks |= {name: one.track for name, one in found.items()}
-        return Choice(regions, Tracks(index + 1, tracks), {name: one.confidence for name, one in found.items()})
+        pictures = memory.pictures.adding(index, question.seen) if frames else memory.pictures
+        state = Tracks(index + 1, tracks, pictures.only(by_need(tracks.values())))
+        return Choice(regions, state, {name: one.confidence for name, one in found.items()})
 
     def _current(self, memory: Tracks, subject: Subject, time_s: float) -> Track:
-        """The subject's track as if prompts that were withdrawn had never been applied."""
+        """The subject's track as if prompts that were withdrawn had never been applied.
+
+        Where a picture was not kept, prompts that corrected the subject have had their effect; those that would have to
+        begin it are left out, and are therefore applied to the next frame.
+        """
         track = memory.tracks.get(subject.name, Track())
         valid = set(_due(subject, time_s))
         if valid.issuperset(track.prompts):
@@ -90,9 +117,14 @@ class Tracker(Chooser):
         again = Track()
         for frame in track.prompted:
             left = tuple(prompt for prompt in frame.prompts if prompt in valid)
-            if left and (again.started or any(prompt.inside for prompt in left)):
-                frames = {subject.name: replace(frame, prompts=left)}
-                again = self._advanced(frame.index, frame.picture, {subject.name: again}, frames)[subject.name].track
+            if not left or not (again.started or any(prompt.inside for prompt in left)):
+                continue
+            only = replace(frame, prompts=left)
+            if (picture := memory.pictures.get(frame.index)) is not None:
+                tracks = {subject.name: again}
+                again = self._advanced(frame.index, picture, tracks, {subject.name: only})[subject.name].track
+            elif again.started:
+                again = replace(again, prompted=(*again.prompted, only))
         return again
 
     def _advanced(

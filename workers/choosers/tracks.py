@@ -4,14 +4,14 @@ The sessions of transformers keep every frame and output of a video. Here a sess
 as old as the model looks back, so that memory does not grow with the length of a video. Masks are the same.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
 
-from stream.records.subjects import Prompt
-from workers.device.tensors import Bytes
+from stream.records.subjects import Prompt, Subject
+from workers.choosers.kept_pictures import KeptPictures
 
 Output = Mapping[str, Tensor]
 """Of one frame and subject: "object_pointer" and, while frames look back to them, "maskmem_features" and
@@ -22,14 +22,10 @@ _POINTER, _FEATURES = "object_pointer", ("maskmem_features", "maskmem_pos_enc")
 
 @dataclass(frozen=True, slots=True)
 class Prompted:
-    """A frame with prompts, kept so that the memory can be computed again when prompts are withdrawn.
-
-    index: of the frame. picture: uint8 (size, size, 3), RGB, the network's input. width, height: of the frame in
-    pixels.
-    """
+    """A frame with prompts, from which the memory is computed again when prompts are withdrawn. index: of the frame.
+    width, height: of the frame in pixels."""
 
     index: int
-    picture: Bytes
     width: int
     height: int
     prompts: tuple[Prompt, ...]
@@ -56,10 +52,34 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Tracks:
-    """A chooser's memory of one video. next_index: of the next frame. tracks: by the names of subjects."""
+    """A chooser's memory of one video. next_index: of the next frame. tracks: by the names of subjects. pictures: of
+    their frames with prompts, the networks' inputs, uint8 (size, size, 3), RGB."""
 
     next_index: int = 0
     tracks: Mapping[str, Track] = field(default_factory=dict)
+    pictures: KeptPictures = field(default_factory=KeptPictures)
+
+
+def by_need(tracks: Iterable[Track]) -> list[int]:
+    """The frames with prompts, by index, in the order in which they are needed: those that began a subject, then
+    corrections, of which the effect passes, the latest first."""
+    prompted = [[frame.index for frame in track.prompted] for track in tracks if track.prompted]
+    begun = [indices[0] for indices in prompted]
+    return [*begun, *sorted({index for indices in prompted for index in indices[1:]}, reverse=True)]
+
+
+def renamed(tracks: Mapping[str, Track], subjects: Sequence[Subject]) -> dict[str, Track]:
+    """The tracks under the names that their subjects have now. A subject of a new name, with all prompts that were
+    applied to one of a name that is gone, is that one: else its prompts would be applied again, to a later frame."""
+    names = {subject.name for subject in subjects}
+    found = {name: track for name, track in tracks.items() if name in names}
+    gone = [track for name, track in tracks.items() if name not in names and track.prompted]
+    for subject in subjects:
+        same = next((track for track in gone if set(track.prompts) <= set(subject.prompts)), None)
+        if subject.name not in tracks and same is not None:
+            found[subject.name] = same
+            gone.remove(same)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

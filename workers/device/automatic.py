@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
-from stream.install import install_command
+from stream.install import needs
 from stream.records.engines import Rank
 from stream.settings import Settings
 from workers.weights.known import catalogue
@@ -54,7 +54,7 @@ def select(
     lacking = Lacking()
     for record, rank in ranked(records, live):
         if module := missing_module(record):
-            lacking.packages.append(needs(record, module))
+            lacking.packages.append(lacks(record, module))
         elif rank.cuda and not has_cuda():
             lacking.gpu.append(f"auto selects {record.name} only with a GPU")
         elif command := _missing_weights(record, settings):
@@ -77,10 +77,9 @@ def missing_module(record: Ranked) -> str:
     return next((module for module in record.modules if not importable(module)), "")
 
 
-def needs(record: Ranked, module: str) -> str:
+def lacks(record: Ranked, module: str) -> str:
     """The sentence about a missing module, with the command that installs it."""
-    package = f"mattebox[{record.extra}]" if record.extra else module
-    return f"{record.name} needs {module}; install it: {install_command(package)}"
+    return needs(record.name, module, f"mattebox[{record.extra}]" if record.extra else module)
 
 
 def importable(module: str) -> bool:

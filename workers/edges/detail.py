@@ -43,7 +43,7 @@ def refine(frame: Frame, alpha: Alpha, network: Network, batch: int) -> Alpha:
     """
     width, height = frame.width, frame.height
     full = alpha if alpha.shape == (height, width) else _f32(cv2.resize(alpha, (width, height)))
-    known = trimap.draw(alpha, width, height)
+    known = trimap.draw(alpha, width, height, frame.pixels[:height])
     band = known == trimap.UNKNOWN
     total, weights = np.zeros((2, height, width), np.float32)
     remaining = tiles(band)

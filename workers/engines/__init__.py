@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from stream.errors import UsageError
-from stream.install import install_command
+from stream.install import needs
 from stream.records.engines import AUTO, ENGINES, implied_by, names
 from stream.records.options import Edges, Options, Refine
 from stream.registry import find
@@ -16,7 +16,7 @@ from stream.settings import Settings
 from stream.suggestions import nearest
 from workers import choosers
 from workers.choosers.base import Chooser
-from workers.device.automatic import cuda, importable, needs, select
+from workers.device.automatic import cuda, importable, lacks, select
 from workers.edges import foreground
 from workers.engines.base import Engine
 from workers.engines.with_foreground import WithForeground
@@ -41,7 +41,7 @@ def load(name: str, options: Options, settings: Settings, say: Say = silent, liv
     try:
         engine: Engine = find(record.place)(_for_engine(options), settings, say)
     except ModuleNotFoundError as exc:
-        raise UsageError(f"engine: {needs(record, str(exc.name))}") from None
+        raise UsageError(f"engine: {lacks(record, str(exc.name))}") from None
     if chooser is not None:
         engine = WithSubjects(engine, chooser)
     engine = keep_face_parts(engine, options, settings, say) if options.keep else engine
@@ -73,7 +73,7 @@ def keep_face_parts(engine: Engine, options: Options, settings: Settings, say: S
 
         return WithFaceParts(engine, _faces(settings, say), options.keep)
     except ModuleNotFoundError as exc:
-        raise UsageError(f"keep: needs {exc.name}; install it: {install_command('mattebox[subjects]')}") from None
+        raise UsageError(needs("keep:", str(exc.name), "mattebox[subjects]")) from None
 
 
 @functools.lru_cache(maxsize=1)
@@ -127,8 +127,7 @@ def _check_refinement(options: Options, live: bool) -> None:
     if live:
         raise UsageError("edges.refine: vitmatte is too slow for live video; use on")
     if missing := [module for module in _VITMATTE if not importable(module)]:
-        command = install_command("mattebox[subjects]")
-        raise UsageError(f"edges.refine: vitmatte needs {', '.join(missing)}; install it: {command}")
+        raise UsageError(needs("edges.refine: vitmatte", ", ".join(missing), "mattebox[subjects]"))
 
 
 def _automatic(live: bool, settings: Settings, has_cuda: Callable[[], bool]) -> tuple[str, str]:

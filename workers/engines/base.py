@@ -4,8 +4,8 @@ All videos of a process share one engine. An engine stores nothing about a video
 returns the new one.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from stream.picture.frames import Alpha, Frame, Plane
@@ -26,7 +26,8 @@ class Result:
 
     alpha: may be smaller than the frame. foreground: I420 of the frame's size, the subject's colours without the old
     background; None to keep the frame's colours. steady: alpha is already smoothed over time, as `Engine.steadied`
-    requested. unsure: names of the subjects that were not found in this frame.
+    requested. unsure: names of the subjects that were not found in this frame. regions: those of the kept subjects, by
+    name, as `Choice.regions`, fading as alpha does; {} from an engine without a chooser.
     """
 
     alpha: Alpha
@@ -34,6 +35,7 @@ class Result:
     foreground: Plane | None = None
     steady: bool = False
     unsure: tuple[str, ...] = ()
+    regions: Mapping[str, Alpha] = field(default_factory=dict)
 
 
 class Engine(Protocol):

@@ -68,10 +68,10 @@ class WithSubjects:
 
     def prompted(self, prepared: Input, frame: Frame, subjects: Sequence[Subject]) -> Input:
         """Raises NotLoaded for prompts that the chooser does not understand: live, they are for another one, which is
-        being loaded. Raises UsageError for those that it cannot answer, such as an unknown class."""
+        being loaded. Raises UsageError and InputError for those that it cannot answer, such as an unknown class."""
         _check_understood(self.chooser, subjects)
-        self._chooser.check(subjects)
         size = frame.width, frame.height
+        self._chooser.check(subjects, size)
         return replace(prepared, question=Question(self._chooser.prepare(frame), subjects, *size, frame.time_s))
 
     def steadied(self, prepared: Input, frame: Frame, tuning: Tuning) -> Input:
@@ -116,8 +116,24 @@ def _result(item: Input, result: Result, choice: Choice | None, memory: Memory) 
     alpha = _combined(item, result.alpha, found)
     colours = None if result.foreground is None else own_colours(item.frame, result.foreground, result.alpha, alpha)
     return replace(
-        result, alpha=alpha, foreground=colours, state=Memory(result.state, choice.state, found), unsure=unsure
+        result,
+        alpha=alpha,
+        foreground=colours,
+        state=Memory(result.state, choice.state, found),
+        unsure=unsure,
+        regions=_regions(subjects, found, now_s),
     )
+
+
+def _regions(subjects: Sequence[Subject], found: Mapping[str, Found], now_s: float) -> dict[str, Alpha]:
+    """`Result.regions`. The arrays are those of `found`, unless they fade."""
+    kept = {each.name: found[each.name] for each in subjects if each.keep and each.name in found}
+    strengths = {name: _strength(now_s - old.time_s) for name, old in kept.items()}
+    return {
+        name: old.region if strengths[name] == 1 else old.region * np.float32(strengths[name])
+        for name, old in kept.items()
+        if strengths[name]
+    }
 
 
 def _is_unsure(subject: Subject, choice: Choice, now_s: float) -> bool:

@@ -6,17 +6,16 @@ video's first frame are made once and stored in the plan. Segments share nothing
 storage.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
 
-import av
-
+from stream.errors import UsageError
 from stream.picture.frames import Frame, VideoInfo
 from stream.pump import Item, Sink, Source, Warnings, pump
+from stream.records import selection
 from stream.records.formats import check_alpha
 from stream.records.jobs import Job, Output, segment_name
 from stream.records.metadata import Metadata
@@ -25,9 +24,9 @@ from stream.sinks.file import FileSink
 from stream.sinks.parts import segment as parts
 from stream.sinks.parts.several import SeveralSink
 from stream.sinks.picture import PictureSink
-from stream.sources import container as media
 from stream.sources import open_source
 from stream.sources.base import SourceOptions
+from stream.sources.container import reopened_sound
 from stream.sources.decode_health import DecodeHealth
 from stream.sources.file import FileSource
 from stream.sources.reader import TIME_TOLERANCE_S
@@ -48,10 +47,14 @@ def encoding_of(output: Output) -> Encoding:
 
 
 def check(job: Job) -> None:
-    """Raise UnsupportedOutput if an output's format does not support its options."""
+    """Raise UnsupportedOutput if an output's format does not support its options, UsageError if it shows a subject that
+    the job does not have."""
     for output in job.outputs:
-        if output.options(job.options).wants_alpha:
+        options = output.options(job.options)
+        if options.wants_alpha:
             check_alpha(output.kind)
+        if fault := selection.fault(output.subject, options):
+            raise UsageError(f"{output.name}: {fault}")
 
 
 @dataclass(frozen=True)
@@ -82,12 +85,13 @@ def run_segment(segment: Segment, folder: Path, engine: Engine) -> Note:
         first, *others = _open_renditions(work, source.info, opened)
         sinks = _sinks(segment, folder)
         sound = source.info.sound
-        sink = SeveralSink(sinks, [_reopened(sound, work, opened) for _ in sinks[1:]])
+        sink = SeveralSink(sinks, [reopened_sound(work.path, sound, work.settings, opened) for _ in sinks[1:]])
         past = _past(plan, segment.number, engine)
         options = first.options
         if source.info.still is not None:
             options, engine = picture_options(options, engine.name), ForPictures(engine)
-        matte = Matte(options, engine, first.backdrop, others=others, past=past, start_s=work.job.start_s)
+        start_s, subject = work.job.start_s, first.subject
+        matte = Matte(options, engine, first.backdrop, others=others, past=past, start_s=start_s, subject=subject)
         trimmed = _Trimmed(matte, segment)
         pump(source, trimmed, sink, work.watcher.tick)
     warnings = list(dict.fromkeys([*source.warnings, *sink.warnings]))
@@ -111,7 +115,7 @@ def _open_renditions(work: Work, info: VideoInfo, opened: ExitStack) -> list[Ren
         options = work.options(output)
         backdrop = open_background(options.background, info.width, info.height, work.settings)
         opened.callback(backdrop.close)
-        renditions.append(Rendition(options, backdrop))
+        renditions.append(Rendition(options, backdrop, output.subject))
     return renditions
 
 
@@ -127,15 +131,6 @@ def _sink(work: Work, path: Path, output: Output) -> Sink:
     if not work.plan.whole:
         return parts.open_segment(path, chosen, work.options(output).wants_alpha, settings)
     return FileSink(path, chosen, settings) if chosen.container else parts.ZipSink(path, chosen, settings)
-
-
-def _reopened(sound: Sequence[av.AudioStream], work: Work, closing: ExitStack) -> tuple[av.AudioStream, ...]:
-    """The same audio tracks, with separate decoders."""
-    if not sound:
-        return ()
-    container = media.open_container(work.path, work.settings)
-    closing.callback(container.close)
-    return tuple(cast(av.AudioStream, container.streams[track.index]) for track in sound)
 
 
 class _SegmentSource:

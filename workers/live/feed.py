@@ -166,7 +166,7 @@ class LiveFeed:
             device=matte.engine.device,
             bitrate_bps=sum(output.bitrate_bps for output in outputs),
             viewers=sum(output.state == "live" for output in outputs),
-            notice=without_paths(self.notice),
+            notice=without_paths(self.notice or matte.notice),
         )
 
     # Outputs: in the caller's thread.

@@ -88,6 +88,11 @@ class LiveMatte:
     def covered(self) -> int:
         return self._matte.covered if self._matte is not None else 0
 
+    @property
+    def notice(self) -> str:
+        """As `Matte.notice`."""
+        return self._matte.notice if self._matte is not None else ""
+
     def open(self, info: VideoInfo) -> VideoInfo:
         self._size, self._info = (info.width, info.height), info
         self._backdrop = Crossfade(self._opened_or_grey())

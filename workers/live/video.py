@@ -137,7 +137,7 @@ class LiveVideo:
             device=self._matte.engine.device,
             bitrate_bps=out.bitrate_bps,
             viewers=out.viewers,
-            notice=without_paths(self.notice),
+            notice=without_paths(self.notice or self._matte.notice),
         )
 
     def _pump(self) -> None:

@@ -3,64 +3,95 @@
 In each window alpha is modelled as a linear function of the picture's three channels, fitted by least squares. The
 coefficients of all windows that contain a pixel are averaged. Edges of alpha move onto edges of the picture, and
 variation that the picture does not have is smoothed away.
+
+Everything is computed plane by plane: OpenCV's and numpy's passes over single planes are fast, and cv2.split is not.
 """
+
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
-
-# As matrices of `cv2.transform`: over so short an axis OpenCV permutes and sums thirty times as fast as numpy.
-_SUM_3 = np.ones((1, 3), np.float32)
-_ROTATE = np.array([[0, 1, 0], [0, 0, 1], [1, 0, 0]], np.float32)
+Planes = Sequence[Floats]
 
 
-def apply_coefficients(picture: Floats, coefficients: Floats, luma: Floats | None = None) -> Floats:
+def apply_coefficients(picture: Planes, coefficients: Planes, luma: Floats | None = None) -> Floats:
     """The filtered alpha, float32 (h, w), 0-1, of the size of `luma` if given.
 
-    picture: float32 (h, w, 3), 0-1. coefficients: float32 (h, w, 4), from `fit_coefficients`. luma: the picture's first
-    channel at a larger size, float32 (H, W), 0-1. The terms of the other channels are then enlarged.
+    picture: three planes, float32 (h, w), 0-1. coefficients: from `fit_coefficients`; they are overwritten. luma: the
+    picture's first plane at a larger size, float32 (H, W), 0-1. The terms of the other planes are then enlarged.
     """
-    y, u, v = cv2.split(picture)
-    slope, slope_u, slope_v, rest = cv2.split(coefficients)  # copies, so they may be overwritten
-    for slope_c, plane in ((slope_u, u), (slope_v, v)):
-        cv2.add(rest, cv2.multiply(slope_c, plane, dst=slope_c), dst=rest)
+    slope, *others, rest = coefficients
+    y, *chroma = picture
+    for slope_c, plane in zip(others, chroma, strict=True):
+        rest += np.multiply(slope_c, plane, out=slope_c)
     if luma is not None:
         y, size = luma, luma.shape[::-1]
-        slope, rest = cv2.resize(slope, size), cv2.resize(rest, size)
-    alpha = np.asarray(cv2.add(cv2.multiply(slope, y, dst=slope), rest, dst=slope), np.float32)
+        slope, rest = (np.asarray(cv2.resize(plane, size), np.float32) for plane in (slope, rest))
+    alpha = np.multiply(slope, y, out=slope)
+    alpha += rest
     return np.clip(alpha, 0.0, 1.0, out=alpha)
 
 
-def fit_coefficients(picture: Floats, alpha: Floats, radius: int, epsilon: float) -> Floats:
-    """float32 (h, w, 4): per pixel, the slope of alpha over each of the picture's channels, and the offset.
+def fit_coefficients(picture: Planes, alpha: Floats, radii: Sequence[int], epsilon: float) -> list[Floats]:
+    """Four planes, float32 (h, w): the slope of alpha over each of the picture's planes, and the offset, averaged over
+    windows of several radii.
 
-    picture: float32 (h, w, 3), 0-1. alpha: float32 (h, w), 0-1. radius: of the window, in pixels. epsilon:
-    regularisation, a variance of the picture (0-1, squared). Coefficients of a small picture may be enlarged and used
-    on a larger one (He and Sun, "Fast Guided Filter", 2015); those of several radii may be averaged.
+    picture: three planes, float32 (h, w), 0-1. alpha: float32 (h, w), 0-1. radii: in pixels. epsilon: regularisation, a
+    variance of the picture (0-1, squared). Coefficients of a small picture may be enlarged and used on a larger one (He
+    and Sun, "Fast Guided Filter", 2015).
     """
+    y, u, v = picture
+    values = (y, u, v, alpha)
+    pairs = ((y, y), (u, u), (v, v), (y, u), (u, v), (v, y), (y, alpha), (u, alpha), (v, alpha))
+    products = [np.multiply(a, b) for a, b in pairs]
+    totals: list[Floats] = []
+    for radius in radii:
+        fitted = _fit_windows(values, products, radius, epsilon)
+        totals = [np.add(a, b, out=a) for a, b in zip(totals, fitted, strict=True)] if totals else fitted
+    return totals if len(radii) == 1 else [np.multiply(total, 1 / len(radii), out=total) for total in totals]
+
+
+def _fit_windows(values: Planes, products: Planes, radius: int, epsilon: float) -> list[Floats]:
+    """The coefficients for windows of one radius. products: as in `fit_coefficients`."""
     size = (2 * radius + 1, 2 * radius + 1)
 
-    def mean(values: Floats) -> Floats:
-        return np.asarray(cv2.blur(values, size), np.float32)
+    def mean(plane: Floats) -> Floats:
+        return np.asarray(cv2.blur(plane, size), np.float32)
 
-    mean_colour, mean_alpha = mean(picture), mean(alpha)
-    covariance = mean(picture * cv2.merge([alpha] * 3)) - mean_colour * cv2.merge([mean_alpha] * 3)
-    variance = mean(picture * picture) - mean_colour * mean_colour + np.float32(epsilon)
-    cross = mean(picture * cv2.transform(picture, _ROTATE)) - mean_colour * cv2.transform(mean_colour, _ROTATE)
-    slope = _solve(variance, cross, covariance)
-    offset = mean_alpha - cv2.transform(slope * mean_colour, _SUM_3)
-    return mean(np.asarray(cv2.merge([*cv2.split(slope), offset]), np.float32))
+    y, u, v, alpha = (mean(plane) for plane in values)
+    means = ((y, y), (u, u), (v, v), (y, u), (u, v), (v, y), (y, alpha), (u, alpha), (v, alpha))
+    moments = [_less(mean(product), a, b) for product, (a, b) in zip(products, means, strict=True)]
+    for variance in moments[:3]:
+        variance += np.float32(epsilon)
+    slopes = _solve(moments[:3], moments[3:6], moments[6:])
+    offset = alpha
+    for slope, plane in zip(slopes, (y, u, v), strict=True):
+        offset = _less(offset, slope, plane)
+    return [mean(plane) for plane in (*slopes, offset)]
 
 
-def _solve(diagonal: Floats, cross: Floats, right: Floats) -> Floats:
+def _solve(diagonal: Planes, cross: Planes, right: Planes) -> list[Floats]:
     """x of S x = right at every pixel. S: symmetric, with `diagonal`, and `cross` at (0, 1), (1, 2) and (2, 0)."""
-    a, d, f = cv2.split(diagonal)
-    b, e, c = cv2.split(cross)
-    x, y, z = cv2.split(right)
-    p, q, r = d * f - e * e, c * e - b * f, b * e - c * d
-    s, t, u = a * f - c * c, b * c - a * e, a * d - b * b
-    scale = 1 / (a * p + b * q + c * r)
-    rows = (p * x + q * y + r * z, q * x + s * y + t * z, r * x + t * y + u * z)
-    return np.asarray(cv2.merge([row * scale for row in rows]), np.float32)
+    (a, d, f), (b, e, c), (x, y, z) = diagonal, cross, right
+    # the adjugate of S, which is symmetric too
+    p, q, r = _less(d * f, e, e), _less(c * e, b, f), _less(b * e, c, d)
+    s, t, u = _less(a * f, c, c), _less(b * c, a, e), _less(a * d, b, b)
+    determinant = _dot((a, b, c), (p, q, r))
+    solved = [_dot(row, (x, y, z)) for row in ((p, q, r), (q, s, t), (r, t, u))]
+    return [np.divide(plane, determinant, out=plane) for plane in solved]
+
+
+def _less(total: Floats, a: Floats, b: Floats) -> Floats:
+    """total - a b, in the memory of `total`."""
+    total -= a * b
+    return total
+
+
+def _dot(left: Planes, right: Planes) -> Floats:
+    total = left[0] * right[0]
+    for a, b in zip(left[1:], right[1:], strict=True):
+        total += a * b
+    return total

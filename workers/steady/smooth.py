@@ -12,8 +12,8 @@ on the grid of `workers/steady/grid.py`. To an alpha larger than the grid, the c
 """
 
 import functools
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -22,18 +22,18 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.picture.frames import Alpha, Frame, Plane
-from workers.steady.colour_guided import apply_coefficients, fit_coefficients
 from workers.steady.grid import (
     DOUBT_DECAY,
     DOUBT_WIDTH,
-    EPSILON,
     HEIGHT,
     MAX_GAP_S,
     MIN_HISTORY_WEIGHT,
     RAMP_FRAMES,
     WIDTH,
 )
-from workers.steady.motion import Grid, Thumbnail, flow, is_cut, match, thumbnail, warp
+from workers.steady.motion import Grid, Thumbnail, flow, inverse, is_cut, match, thumbnail, warp
+from workers.steady.output_alpha import output_alpha
+from workers.steady.planes import channel, resized
 from workers.steady.tuning import NO_DOUBT, Tuning
 
 # Values that decay must not become subnormal, because CPUs are slow with subnormal numbers.
@@ -43,33 +43,33 @@ _NO_MOTION = np.zeros((HEIGHT, WIDTH, 2), np.float32)
 _FAST = 24.0  # speed, in cells of the grid per frame, at which the temporal median's weight is reduced to 1/e
 _MOTION_WINDOW = np.ones((9, 9), np.uint8)
 _ALPHA, _COUNT = 2, 3  # channels of `Average.values`
-_NARROW = 3  # cells: the largest radius for which the guided filter is fitted on the whole grid with `tuning.fine`
-_LARGE = 500_000  # pixels: in smaller pictures a finer alpha flickered more, as measured
 
 Shapes = tuple[tuple[int, ...], tuple[int, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class MattedFrame:
-    """A frame and its own alpha, kept together while buffered. alpha, foreground: as in an engine's `Result`."""
+    """A frame and its own alpha, kept together while buffered. alpha, foreground: as in an engine's `Result`. shares:
+    whose alpha is, as `workers/edges/shares.py` describes; smoothing does not change them. {} if nobody asks."""
 
     frame: Frame
     alpha: Alpha
     foreground: Plane | None = None
+    shares: Mapping[str, Alpha] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class PendingFrame:
     """A buffered frame.
 
-    alpha: on the grid. values: as in `Average`, of this frame alone; its alpha is the temporal median's once the next
-    frame is known. slow: weight of the temporal median, 0-1. to_previous: flow from this frame to the previous one;
-    from_previous: from the previous frame to this.
+    alpha: on the grid. values: as the first three channels of `Average.values`, of this frame alone, in planes; its
+    alpha is the temporal median's once the next frame is known. slow: weight of the temporal median, 0-1. to_previous:
+    flow from this frame to the previous one; from_previous: from the previous frame to this.
     """
 
     matted: MattedFrame
     alpha: Grid
-    values: Grid
+    values: tuple[Grid, Grid, Grid]
     picture: Thumbnail
     slow: Grid | None
     to_previous: Grid
@@ -116,14 +116,17 @@ def step(state: SmoothState | None, matted: MattedFrame, tuning: Tuning) -> tupl
     picture, time_s = thumbnail(matted.frame), matted.frame.time_s
     shapes = (matted.frame.pixels.shape, matted.alpha.shape)
     alpha = _on_grid(matted.alpha)
-    new = PendingFrame(matted, alpha, _values(picture, alpha), picture, None, _NO_MOTION, _NO_MOTION)
+    new = PendingFrame(matted, alpha, (*_luma_and_v(picture), alpha), picture, None, _NO_MOTION, _NO_MOTION)
     if state is not None and shapes == state.shapes and 0 <= time_s - state.time_s <= MAX_GAP_S:
         motion = match(picture, state.picture)
         if not is_cut(picture.colour, motion.residual):
             new = replace(new, to_previous=motion.flow)
             pending = state.pending
             if tuning.look_ahead:
-                new = replace(new, from_previous=flow(state.picture, picture), slow=_slow(motion.flow))
+                # The inverse's errors add up over many frames: with 24, MAD rises by 0.002 of the raw alphas', with one
+                # by 0.0003.
+                back = inverse(motion.flow) if tuning.look_ahead == 1 else flow(state.picture, picture)
+                new = replace(new, from_previous=back, slow=_slow(motion.flow))
                 pending = _median_filtered(state, new) if tuning.median else pending
             return _finish_due(replace(state, picture=picture, time_s=time_s, pending=(*pending, new)), tuning)
     done = [] if state is None else flush(state, tuning)[1]
@@ -151,10 +154,11 @@ def _finish(state: SmoothState, tuning: Tuning, count: int) -> tuple[SmoothState
 
 def _finish_first(state: SmoothState, future: Average | None, tuning: Tuning) -> tuple[SmoothState, MattedFrame]:
     first = state.pending[0]
-    past = _averaged(first.values, state.past, first.to_previous, tuning)
+    past = _averaged(first, state.past, first.to_previous, tuning)
     mean = _mean_alpha(past, future)
     support = state.frames + len(state.pending)
-    alpha = _output_alpha(first, mean, tuning, tuning.share * min(1.0, (support - 1) / RAMP_FRAMES))
+    weight = tuning.share * min(1.0, (support - 1) / RAMP_FRAMES)
+    alpha = output_alpha(first.matted.frame, first.picture, first.matted.alpha, first.alpha, mean, tuning, weight)
     after = replace(state, pending=state.pending[1:], previous_alpha=first.alpha, past=past, frames=state.frames + 1)
     return after, replace(first.matted, alpha=alpha)
 
@@ -163,57 +167,70 @@ def _futures(pending: Sequence[PendingFrame], tuning: Tuning) -> list[Average | 
     """For each pending frame, the average of this frame and all later ones, warped to this frame. None for the last."""
     if len(pending) < 2:
         return [None] * len(pending)
-    future = _averaged(pending[-1].values, None, _NO_MOTION, tuning)
+    future = _averaged(pending[-1], None, _NO_MOTION, tuning)
     futures: list[Average | None] = [None]
     for frame, following in reversed(list(pairwise(pending))):
-        future = _averaged(frame.values, future, following.from_previous, tuning)
+        future = _averaged(frame, future, following.from_previous, tuning)
         futures.append(future)
     return futures[::-1]
 
 
 def _mean_alpha(past: Average, future: Average | None) -> Grid:
     """The mean alpha of both, weighted by their counts."""
-    *_, alpha, count = cv2.split(past.values)
+    alpha, count = (channel(past.values, number) for number in (_ALPHA, _COUNT))
     if future is not None:
-        *_, future_alpha, future_count = cv2.split(future.values)
-        alpha = (count * alpha + future_count * future_alpha) / (count + future_count)
-    return np.asarray(alpha, np.float32)
+        future_alpha, future_count = (channel(future.values, number) for number in (_ALPHA, _COUNT))
+        alpha *= count
+        alpha += future_alpha * future_count
+        alpha /= np.add(count, future_count, out=count)
+    return alpha
 
 
-def _averaged(values: Grid, history: Average | None, motion: Grid, tuning: Tuning) -> Average:
-    """A frame's values averaged with the history of its neighbour, which is warped to the frame along the motion.
+def _averaged(frame: PendingFrame, history: Average | None, motion: Grid, tuning: Tuning) -> Average:
+    """A frame averaged with the history of its neighbour, which is warped to the frame along the motion.
 
     The n-th frame has the weight 1/n, as in a Kalman filter, or a higher weight where the picture differs from history,
     or where alpha differs from history for several frames.
     """
     if history is None:
-        return Average(values, np.zeros_like(values[..., 0]))
+        return Average(_merged([*frame.values, np.ones_like(frame.alpha)]), np.zeros_like(frame.alpha))
     warped, doubt = warp(history.values, motion), history.doubt
-    change, count = cv2.subtract(warped, values), cv2.extractChannel(warped, _COUNT)
-    agreement = _gaussian(_colour_distance(change), tuning.tolerance)
+    *changes, count = (channel(warped, number) for number in range(4))
+    for change, plane in zip(changes, frame.values, strict=True):
+        change -= plane
+    agreement = _gaussian(_colour_distance(*changes[:2]), tuning.tolerance)
     if tuning.doubt < NO_DOUBT:
         doubt = DOUBT_DECAY * agreement * warp(doubt, motion) + _TINY
-        doubt -= (1 - DOUBT_DECAY) * cv2.extractChannel(change, _ALPHA)
+        doubt -= (1 - DOUBT_DECAY) * changes[_ALPHA]
         agreement *= _gaussian(np.maximum(np.abs(doubt) - tuning.doubt, 0.0), DOUBT_WIDTH)
-    weight = agreement * np.clip(count / (count + 1), MIN_HISTORY_WEIGHT, tuning.memory)
-    mean = cv2.add(cv2.multiply(change, cv2.merge([weight] * 4), dst=change), values, dst=change)
-    total = np.minimum(1 + agreement * count, np.float32(1 / (1 - tuning.memory)))
-    return Average(np.asarray(cv2.insertChannel(total, mean, _COUNT), np.float32), doubt)
+    weight = np.clip(count / (count + 1), MIN_HISTORY_WEIGHT, tuning.memory)
+    weight *= agreement
+    for change, plane in zip(changes, frame.values, strict=True):
+        change *= weight
+        change += plane
+    agreement *= count
+    agreement += 1
+    total = np.minimum(agreement, np.float32(1 / (1 - tuning.memory)))
+    return Average(_merged([*changes, total]), doubt)
 
 
-def _colour_distance(change: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """(144, 256), in levels: of a change of `Average.values`, that of Y and V.
+def _colour_distance(y: Grid, v: Grid) -> Grid:
+    """In levels: the size of a change of Y and V.
 
     V counts twice, in place of U. The figures are the same as with U, and four channels are warped in the time of one.
     """
-    y, v = (np.abs(cv2.extractChannel(change, channel)) for channel in (0, 1))
-    return np.asarray(cv2.addWeighted(y, 1.0, v, 2.0, 0.0))
+    distance = np.abs(v)
+    distance *= 2
+    distance += np.abs(y)
+    return distance
 
 
 def _gaussian(distance: npt.NDArray[Any], width: float) -> Grid:
     """exp(-(distance / width)^2): 1 at distance 0, 1/e at `width`."""
-    scaled = distance * np.float32(1 / width)
-    return np.asarray(cv2.exp(np.maximum(-scaled * scaled, -30.0)), np.float32)
+    exponent = distance * np.float32(1 / width)
+    exponent *= exponent
+    np.minimum(exponent, 30.0, out=exponent)
+    return np.asarray(cv2.exp(np.negative(exponent, out=exponent), dst=exponent), np.float32)
 
 
 def _median_filtered(state: SmoothState, following: PendingFrame) -> tuple[PendingFrame, ...]:
@@ -228,8 +245,7 @@ def _median_filtered(state: SmoothState, following: PendingFrame) -> tuple[Pendi
     median = _median(previous, last.alpha, following.alpha)
     slow = [frame.slow for frame in (last, following) if frame.slow is not None]  # not known of a scene's first frame
     filtered = last.alpha + functools.reduce(np.minimum, slow) * (median - last.alpha)
-    values = np.asarray(cv2.insertChannel(filtered, last.values.copy(), _ALPHA), np.float32)
-    return (*earlier, replace(last, values=values))
+    return (*earlier, replace(last, values=(last.values[0], last.values[1], filtered)))
 
 
 def _slow(motion: Grid) -> Grid:
@@ -243,82 +259,24 @@ def speed(motion: Grid) -> Grid:
     cv2.magnitude is not used: the last bit of its result depends on the input's memory address, so two runs would
     differ.
     """
-    x, y = cv2.split(motion)
-    return np.asarray(cv2.sqrt(cv2.add(cv2.multiply(x, x), cv2.multiply(y, y))), np.float32)
+    squared, y = (channel(motion, number) for number in (0, 1))
+    squared *= squared
+    squared += np.multiply(y, y, out=y)
+    return np.asarray(np.sqrt(squared, out=squared), np.float32)
 
 
 def _median(a: Grid, b: Grid, c: Grid) -> Grid:
     return np.maximum(np.minimum(a, b), np.minimum(np.maximum(a, b), c))
 
 
-def _output_alpha(pending: PendingFrame, mean: Grid, tuning: Tuning, weight: float) -> Alpha:
-    """The smoothed alpha: the engine's alpha, blended with the mean of all frames, which has the weight `weight`."""
-    alpha = pending.matted.alpha
-    if weight == 0.0:
-        return alpha
-    if tuning.radii:
-        mean = _guided(pending, mean, tuning)
-    if alpha.shape != mean.shape == pending.alpha.shape:
-        mean = alpha + _resized(mean - pending.alpha, alpha.shape)
-    target = _levels(mean, tuning)
-    if weight == 1.0:
-        return target
-    return np.asarray(cv2.addWeighted(target, weight, _resized(alpha, target.shape), 1 - weight, 0.0), np.float32)
+def _luma_and_v(picture: Thumbnail) -> tuple[Grid, Grid]:
+    return channel(picture.colour, 0).astype(np.float32), channel(picture.colour, 2).astype(np.float32)
 
 
-def _levels(mean: Alpha, tuning: Tuning) -> Alpha:
-    """Alpha with the tuning's black and white levels and curve, as a new array. In place, because each pass over new
-    memory costs more than the arithmetic."""
-    scale = np.float32(1 / (tuning.white - tuning.black))
-    target = np.multiply(mean, scale)
-    target -= np.float32(tuning.black) * scale
-    np.clip(target, 0.0, 1.0, out=target)
-    if tuning.smoothstep:
-        square = target * target
-        target *= -2
-        target += 3
-        target *= square
-    return target
-
-
-def _guided(pending: PendingFrame, mean: Grid, tuning: Tuning) -> Grid:
-    """The mean, fitted to the picture by a guided filter."""
-    picture = pending.picture.colour * np.float32(1 / 255)
-    coefficients = _coefficients(picture, mean, tuning)
-    frame = pending.matted.frame
-    if tuning.fine and pending.matted.alpha.shape == mean.shape and frame.width * frame.height >= _LARGE:
-        return apply_coefficients(picture, coefficients, pending.picture.luma * np.float32(1 / 255))
-    return apply_coefficients(picture, coefficients)
-
-
-def _coefficients(picture: Grid, mean: Grid, tuning: Tuning) -> Grid:
-    """The guided filter's coefficients, averaged over windows of all radii: float32 (144, 256, 4).
-
-    They are computed at half the grid's size, which takes a fourth of the time; with `tuning.fine`, those of narrow
-    windows on the whole grid.
-    """
-    size = (HEIGHT // 2, WIDTH // 2)
-    half = _resized(picture, size), _resized(mean, size)
-    fine = [radius for radius in tuning.radii if tuning.fine and radius <= _NARROW]
-    fits = [fit_coefficients(*half, radius // 2, EPSILON) for radius in tuning.radii if radius not in fine]
-    total = [_resized(np.asarray(sum(fits), np.float32), mean.shape)] if fits else []
-    total += [fit_coefficients(picture, mean, radius, EPSILON) for radius in fine]
-    return np.asarray(sum(total) * np.float32(1 / len(tuning.radii)), np.float32)
-
-
-def _values(picture: Thumbnail, alpha: Grid) -> Grid:
-    """`Average.values` of a single frame."""
-    y, _, v = cv2.split(picture.colour)
-    planes = [y.astype(np.float32), v.astype(np.float32), alpha, np.ones_like(alpha)]
+def _merged(planes: Sequence[Grid]) -> Grid:
+    """`Average.values`."""
     return np.asarray(cv2.merge(planes), np.float32)
 
 
 def _on_grid(alpha: Alpha) -> Grid:
-    return np.maximum(_resized(alpha, (HEIGHT, WIDTH)), _MIN_ALPHA)
-
-
-def _resized(plane: Grid, shape: tuple[int, ...]) -> Grid:
-    if plane.shape[:2] == shape:
-        return plane
-    interpolation = cv2.INTER_AREA if plane.shape[0] > shape[0] else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(plane, (shape[1], shape[0]), interpolation=interpolation), np.float32)
+    return np.maximum(resized(alpha, (HEIGHT, WIDTH)), _MIN_ALPHA)

@@ -41,6 +41,13 @@ class ClassNames:
         """All names of each class, in the order of the classes."""
         return [_names(self.labels[index]) for index in sorted(self.labels)]
 
+    def unique(self) -> list[str]:
+        """Of each class, the first name that no other class has; its first name if all are shared."""
+        return [
+            next((name for name in names if len(self._by_name[_key(name)]) == 1), names[0] if names else "")
+            for names in self.listed()
+        ]
+
     def find(self, names: Iterable[str]) -> frozenset[int]:
         """The classes that have one of these names, in any case. Raises UsageError for a name that none has."""
         by_name = self._by_name

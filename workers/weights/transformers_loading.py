@@ -18,7 +18,7 @@ from torch import Tensor
 from transformers.utils import logging
 
 from stream.errors import WeightsError
-from workers.weights.transformers_repos import CONFIG, tensor_files
+from workers.weights.transformers_repos import CATALOGUES, CONFIG, tensor_files
 
 # Keys that make transformers run code of a repository, load kernels or use other formats of tensors.
 _REFUSED = ("auto_map", "quantization_config", "fusion_config", "kernel_config")
@@ -29,15 +29,15 @@ _NAMED = 3  # names of tensors in an error message
 Adapt = Callable[[Any], Any]
 
 
-def load(folder: Path, model: str, adapt: Adapt = lambda config: config) -> Any:
+def load(folder: Path, model: str, adapt: Adapt = lambda config: config, unused: str = "") -> Any:
     """The model in float32, for inference. model: its class in transformers. adapt: changes the content of
-    `config.json` before the model is created.
+    `config.json` before the model is created. unused: tensors whose names begin with this are left out.
 
     Raises WeightsError for a folder that is not one of this class, and for missing, unexpected and misshapen tensors.
     """
     cls = getattr(transformers, model)
     config = _config(folder, cls, adapt)
-    tensors = _tensors(folder)
+    tensors = {name: tensor for name, tensor in _tensors(folder).items() if not (unused and name.startswith(unused))}
     with _silent():
         try:
             loaded, info = cls.from_pretrained(
@@ -66,7 +66,7 @@ def _config(folder: Path, cls: Any, adapt: Adapt) -> Any:
     names = content.get("architectures") if isinstance(content, dict) else None
     if not isinstance(names, list) or model not in names:
         found = ", ".join(map(str, names)) if isinstance(names, list) and names else "no class"
-        raise WeightsError(f"{file} is for {found}, not for {model}")
+        raise WeightsError(f"{file} is for {found}, not for {model}{_setting_of(names)}")
     if refused := _keys(content) & set(_REFUSED):
         raise WeightsError(f"{file} has {min(refused)}, which is not supported")
     try:
@@ -74,6 +74,14 @@ def _config(folder: Path, cls: Any, adapt: Adapt) -> Any:
             return cls.config_class.from_dict(adapt(_without_ignored(content)))
     except Exception as exc:  # its validators raise errors of their own
         raise WeightsError(f"{file} is not a valid configuration of {model}: {_first_line(exc)}") from exc
+
+
+def _setting_of(models: Any) -> str:
+    """The setting for weights of these classes, as the rest of a sentence."""
+    for catalogue in CATALOGUES.values():
+        if isinstance(models, list) and catalogue.model in models:
+            return f"; it can be used as MATTEBOX_{catalogue.name.upper()}"
+    return ""
 
 
 def _keys(value: Any) -> set[str]:

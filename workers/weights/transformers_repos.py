@@ -160,6 +160,7 @@ def _published_tensors(repo: str, name: str, settings: Settings, commit: str) ->
 
 
 _CLASSES = "finds the classes of ADE20K"
+_CLIP_TOKENIZER = ("vocab.json", "merges.txt")
 _MATTING = "computes the edges of mattes (--refine vitmatte)"
 _TRACKING = "follows subjects from points, boxes and masks"
 
@@ -198,26 +199,42 @@ CATALOGUES = {
             "mask2former",
             "Mask2FormerForUniversalSegmentation",
             {
-                **{
-                    size: Repo(
-                        f"facebook/mask2former-swin-{size}-ade-semantic",
-                        "Mask2FormerForUniversalSegmentation",
-                        "other",
-                        _CLASSES,
-                        size_mb,
-                    )
-                    for size, size_mb in (("large", 866), ("small", 276))
-                },
-                "eomt": Repo(
-                    "tue-mps/ade20k_semantic_eomt_large_512", "EomtForUniversalSegmentation", "MIT", _CLASSES, 1270
-                ),
-                "eomt-coco": Repo(
-                    "tue-mps/coco_panoptic_eomt_large_640",
-                    "EomtForUniversalSegmentation",
+                size: Repo(
+                    f"facebook/mask2former-swin-{size}-ade-semantic",
+                    "Mask2FormerForUniversalSegmentation",
+                    "other",
+                    _CLASSES,
+                    size_mb,
+                )
+                for size, size_mb in (("large", 866), ("small", 276))
+            },
+            preprocessor=True,
+        ),
+        Catalogue(
+            "eomt",
+            "EomtForUniversalSegmentation",
+            {
+                name: Repo(f"tue-mps/{repo}", "EomtForUniversalSegmentation", "MIT", use, 1270)
+                for name, repo, use in (
+                    ("ade20k", "ade20k_semantic_eomt_large_512", _CLASSES),
+                    ("coco", "coco_panoptic_eomt_large_640", "finds the classes of COCO"),
+                )
+            },
+            preprocessor=True,
+        ),
+        Catalogue(
+            "oneformer",
+            "OneFormerForUniversalSegmentation",
+            {
+                size: Repo(
+                    f"shi-labs/oneformer_ade20k_swin_{size}",
+                    "OneFormerForUniversalSegmentation",
                     "MIT",
-                    "finds the classes of COCO",
-                    1270,
-                ),
+                    _CLASSES,
+                    size_mb,
+                    files=_CLIP_TOKENIZER,
+                )
+                for size, size_mb in (("large", 880), ("tiny", 203))
             },
             preprocessor=True,
         ),

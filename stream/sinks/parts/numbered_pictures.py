@@ -12,7 +12,7 @@ import av
 import numpy as np
 
 from stream.errors import UnsupportedOutput
-from stream.install import install_command
+from stream.install import needs
 from stream.picture.frames import Frame, Plane, tag_bt709, to_av
 from stream.picture.photo import Pixels, as_displayed, from_displayed, from_matte
 from stream.picture.transfer import Floats, linear_levels
@@ -116,8 +116,7 @@ class ExrWriter:
         try:
             import OpenEXR
         except ModuleNotFoundError:
-            needed = "EXR output needs OpenEXR, which is not installed"
-            raise UnsupportedOutput(f"{needed}; install it with: {install_command('mattebox[exr]')}") from None
+            raise UnsupportedOutput(needs("EXR output", "OpenEXR", "mattebox[exr]")) from None
         self._library = OpenEXR
         self._premultiplied, self._has_alpha = premultiplied, has_alpha
 

@@ -3,6 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
+from stream.records import versions
 from stream.records.jobs import JOB_MOVES, Job, JobState, Output
 from stream.records.options import Options, View
 
@@ -10,6 +11,13 @@ from stream.records.options import Options, View
 def test_a_job_survives_json() -> None:
     job = Job(id="a", options=Options.read(background="blur:0.3"), outputs=(Output(view=View.MATTE, format="mkv"),))
     assert Job.model_validate_json(job.model_dump_json()) == job
+
+
+def test_only_an_output_that_names_subjects_needs_a_newer_program() -> None:
+    plain, named = Job(id="a"), Job(id="a", outputs=(Output(), Output(name="b", subject=("ann", "bob"))))
+    assert [versions.format_of(job) for job in (plain, named)] == [1, 2]
+    assert ["subject" in output for output in versions.dump(named)["outputs"]] == [False, True]
+    assert Job.model_validate_json(named.model_dump_json()) == named
 
 
 @pytest.mark.parametrize(

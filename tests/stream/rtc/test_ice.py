@@ -54,7 +54,7 @@ def test_the_operators_turn_servers_are_refused_as_candidates() -> None:
 )
 def test_invalid_settings_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
-        Settings(**wrong)  # type: ignore[arg-type]
+        Settings(**wrong)
 
 
 def test_an_error_about_settings_shows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:

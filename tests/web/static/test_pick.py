@@ -114,6 +114,63 @@ def test_two_subjects_undo_and_redo(picking: Any, video_site: Site) -> None:
     sent(video_site, second)
 
 
+def test_single_marks_are_deleted(picking: Any, video_site: Site) -> None:
+    click(picking, 0.25, 0.5)
+    click(picking, 0.8, 0.25, key="Alt")
+    drag(picking, (0.9, 0.9), (0.5, 0.4))
+    [subject] = subjects(video_site, lambda all: bool(all) and len(all[0]["prompts"]) == 3)
+    marks = picking.locator(".mark-list button")
+    assert marks.all_inner_texts() == ["Point", "Not this", "Box"]
+    marks.nth(1).hover()
+    assert "negative" in picking.get_attribute(".mark.emphasised", "class"), "it is shown which one it is"
+    marks.nth(1).click()
+    first, _, box = subject["prompts"]
+    sent(video_site, subject | {"prompts": [first, box]})
+    assert picking.locator(".marks .mark").count() == 2
+    marks.nth(1).focus()
+    picking.keyboard.press("Delete")
+    sent(video_site, subject | {"prompts": [first]})
+    assert picking.evaluate("document.activeElement.innerText") == "Point", "the focus stays in the list"
+    picking.keyboard.press("Enter")
+    sent(video_site)
+    assert picking.evaluate("document.activeElement.type") == "radio"
+    assert picking.inner_text("#pick-subjects [role=status]") == "Mark 1 of Subject 1 was deleted."
+    picking.keyboard.press("Control+z")
+    sent(video_site, subject | {"prompts": [first]})
+    picking.keyboard.press("Escape")
+    assert picking.is_hidden(".mark-list")
+
+
+def test_a_subject_is_renamed(picking: Any, video_site: Site) -> None:
+    click(picking, 0.25, 0.5)
+    picking.click("text=New subject")
+    click(picking, 0.75, 0.5)
+    first, second = subjects(video_site, lambda all: len(all) == 2)
+    picking.click("[aria-label='Rename Subject 1']")
+    assert picking.evaluate("document.activeElement.value") == "Subject 1"
+    picking.keyboard.type("Ann Lee")
+    picking.keyboard.press("Enter")
+    sent(video_site, first | {"name": "Ann-Lee"}, second)
+    assert picking.evaluate("document.activeElement.ariaLabel") == "Rename Ann-Lee"
+    status = picking.locator("#pick-subjects [role=status]")
+    assert status.inner_text() == "Subject 1 is called Ann-Lee now."
+    picking.focus("input[value=subject-2]")
+    picking.keyboard.press("F2")
+    picking.keyboard.type("Ann-Lee")
+    picking.keyboard.press("Enter")
+    assert status.inner_text() == "There is already a subject called Ann-Lee."
+    assert picking.get_attribute(".subject .name", "aria-invalid") == "true"
+    picking.keyboard.press("Escape")
+    assert picking.locator(".subject .title").all_inner_texts() == ["Ann-Lee", "Subject 2"]
+    assert not picking.is_hidden("#pick-layer"), "Escape ended renaming only"
+    picking.keyboard.press("Enter")
+    picking.keyboard.type("Zoë")
+    picking.focus("#pick-layer")
+    assert status.inner_text() == "A name has 1 to 32 letters, digits, - and _."
+    picking.keyboard.press("Control+z")
+    sent(video_site, first, second)
+
+
 def test_not_this_alone_removes_what_is_there(picking: Any, video_site: Site) -> None:
     picking.focus("[name=sign][value=this]")
     picking.keyboard.press("ArrowRight")
@@ -290,5 +347,8 @@ def test_axe_finds_nothing_serious(picking: Any, audited: Callable[[str], None])
     picking.wait_for_selector(".subject:nth-child(2)")
     picking.click(".subject:nth-child(2) .keep")
     audited("picking")
+    picking.click("[aria-label='Rename Subject 2']")
+    audited("renaming")
+    picking.keyboard.press("Escape")
     picking.keyboard.press("Escape")
     audited("subjects")

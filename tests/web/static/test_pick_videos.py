@@ -106,6 +106,31 @@ def test_each_prompt_has_the_time_of_its_frame(videos: Any, files: FileWorkerDou
     assert second.place == pytest.approx((0.75, 0.25), abs=0.01)
 
 
+def test_single_marks_are_deleted_and_a_subject_renamed(videos: Any, files: FileWorkerDouble) -> None:
+    picking(videos)
+    click(videos, 0.25, 0.5)
+    at(videos, 2.0)
+    click(videos, 0.5, 0.5)
+    marks = videos.locator("#pick .mark-list button")
+    assert marks.nth(0).inner_text() == "Point"
+    assert marks.nth(1).inner_text().startswith("Point · ")
+    marks.nth(0).focus()
+    videos.keyboard.press("Delete")
+    assert videos.locator("#pick-marks button").count() == 1
+    videos.click("[aria-label='Rename Subject 1']")
+    videos.keyboard.type("Nobody")
+    videos.keyboard.press("Escape")
+    assert videos.is_visible("#pick"), "Escape ended renaming only"
+    videos.keyboard.press("Enter")
+    videos.keyboard.type("Ann")
+    videos.keyboard.press("Enter")
+    videos.click("#pick-done")
+    [subject] = start(videos, files)
+    assert subject.name == "Ann"
+    [prompt] = subject.prompts
+    assert prompt.at_s == pytest.approx(2.0, abs=0.045)
+
+
 def test_cancel_and_escape_change_nothing(videos: Any, files: FileWorkerDouble) -> None:
     picking(videos)
     click(videos, 0.25, 0.5)

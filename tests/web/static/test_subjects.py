@@ -116,6 +116,42 @@ def test_a_subject_that_nothing_finds_is_not_sent(studio: Any) -> None:
     assert found["active"] == "subject-1"
 
 
+def test_single_prompts_are_deleted_and_subjects_renamed(studio: Any) -> None:
+    picked = [["point", [0.1, 0.1]], ["point", [0.2, 0.2], False], ["box", [0, 0], [0.5, 0.5]], ["add"]]
+    found = steps(studio, *picked, ["deletePrompt", "subject-1", 1], ["rename", "subject-1", "ann"])
+    assert prompts(found) == {"ann": (True, ["point:0.1,0.1", "box:0,0,0.5,0.5"])}
+    assert found["active"] == "ann"
+    refused = steps(studio, *picked, ["rename", "subject-1", "subject-2"], ["rename", "subject-1", ""])
+    assert refused["returned"][-2:] == [False, False]
+    assert refused["changes"] == len(picked)
+    same = steps(studio, *picked, ["rename", "subject-2", "subject-2"])
+    assert (same["returned"][-1], same["changes"]) == (True, len(picked))
+    undone = steps(studio, *picked, ["rename", "subject-1", "ann"], ["deletePrompt", "ann", 0], ["undo"], ["undo"])
+    assert prompts(undone) == prompts(steps(studio, *picked))
+    empty = steps(studio, ["point", [0.1, 0.1]], ["deletePrompt", "subject-1", 0], ["point", [0.3, 0.3]])
+    assert prompts(empty) == {"subject-1": (True, ["point:0.3,0.3"])}
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("Ann", "Ann"),
+        ("  Ann  with hat ", "Ann-with-hat"),
+        ("a_b-1", "a_b-1"),
+        ("Subject 2", "subject-2"),
+        ("", ""),
+        ("Zoë", ""),
+        ("a=b", ""),
+        ("x" * 33, ""),
+    ],
+)
+def test_what_is_typed_as_a_name(studio: Any, text: str, name: str) -> None:
+    typed = studio.evaluate("async (text) => (await import('/static/shared/subjects.js')).asName(text)", text)
+    assert typed == name
+    if name:
+        assert parse_subjects([f"{name}=point:0.5,0.5"])[0].name == name
+
+
 def test_names_are_unique(studio: Any) -> None:
     found = steps(studio, ["point", [0.1, 0.1]], ["add"], ["delete", "subject-1"], ["add"], ["add"])
     assert found["returned"] == ["subject-1", "subject-2", None, "subject-1", "subject-3"]

@@ -91,6 +91,27 @@ def test_a_server_that_is_too_busy_says_what_helps(page: Any, video_site: Site) 
     )
 
 
+@pytest.mark.usefixtures("hasty")
+def test_a_lost_subject_is_shown_until_it_is_found(page: Any, video_site: Site) -> None:
+    notices = ["subject-2 is lost: hidden until found again"]
+
+    def lost(route: Any) -> None:
+        answer = route.fetch()
+        record = answer.json()
+        record["meters"] = (record.get("meters") or {}) | {"notice": notices[0]}
+        route.fulfill(response=answer, json=record)
+
+    opened(page, video_site)
+    page.click("#open")
+    state(page, "live")
+    page.route("**/api/sessions/*", lost)
+    page.wait_for_selector("#notice:has-text('Subject 2 is lost: hidden until found again')")
+    notices[0] = "the subject is lost: hidden until found again"
+    page.wait_for_selector("#notice:has-text('The subject is lost: hidden until found again')")
+    notices[0] = ""
+    page.wait_for_selector("#notice", state="hidden")
+
+
 def test_a_busy_server_does_not_advise_what_is_in_use(page: Any, video_site: Site) -> None:
     """Automatic chooses the engine of Smooth on most computers."""
 

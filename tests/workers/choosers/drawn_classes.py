@@ -45,7 +45,7 @@ class DrawnClasses(Chooser):
     def __init__(self) -> None:
         self.asked = 0
 
-    def check(self, subjects: Sequence[Subject]) -> None:
+    def check(self, subjects: Sequence[Subject], size: tuple[int, int]) -> None:
         for subject in subjects:
             NAMES.find(_names(subject))
 

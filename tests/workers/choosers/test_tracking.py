@@ -1,5 +1,6 @@
 """The trackers, from a folder of weights to the regions of 60 frames, against transformers' own unbounded sessions."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -255,6 +256,62 @@ def test_unreadable_masks_are_refused_by_name(chooser: Tracker, tmp_path: Path) 
     for name, reason in [("text.png", r"text\.png"), ("none.png", r"none\.png does not exist"), ("black.png", "empty")]:
         with pytest.raises((UsageError, InputError), match=f"mask: .*{reason}"):
             ask(chooser, 0, parse_subjects([f"mask:{tmp_path / name}"]))
+
+
+def test_masks_are_checked_before_the_videos_share_a_call(chooser: Tracker, tmp_path: Path) -> None:
+    good, size = tmp_path / "good.png", (WIDTH, HEIGHT)
+    Image.new("L", size, 255).save(good)
+    for name in ("text.png", "none.png", "black.png"):
+        broken = tmp_path / name
+        if name == "text.png":
+            broken.write_text("no picture")
+        elif name == "black.png":
+            Image.new("L", size).save(broken)
+        with pytest.raises((UsageError, InputError), match=f"mask: .*{name}"):
+            chooser.check(parse_subjects([f"mask:{good}", f"other=mask:{broken}"]), size)
+    chooser.check(parse_subjects([f"mask:{good}", "other=point:0.2,0.5"]), size)
+
+
+def kept(state: Tracks) -> int:
+    """Bytes."""
+    return sum(map(len, state.pictures.encoded.values()))
+
+
+def test_pictures_are_kept_once_per_frame_and_only_while_prompts_refer_to_them(chooser: Tracker) -> None:
+    together = ["point:0.2,0.5", "point:0.3,0.5", *(f"s{number}=point:0.7,0.5" for number in range(3))]
+    script = {0: together, 2: ["point:-0.9,0.1"], 3: ["s1=point:0.6,0.5"]}
+    state = follow(chooser, 4, script)[-1].state
+    assert sorted(state.pictures.encoded) == [0, 2, 3]
+    seen = chooser.prepare(tiny_models.frame(2, WIDTH, HEIGHT))
+    np.testing.assert_array_equal(state.pictures.get(2), seen)
+    assert kept(state) < 3 * seen.nbytes
+    left = ask(chooser, 4, subjects_at(4, {0: together[:2], 2: script[2]}), state).state
+    assert sorted(left.pictures.encoded) == [0, 2]
+    assert not ask(chooser, 5, (), left).state.pictures.encoded
+
+
+def test_a_renamed_subject_is_followed_on(chooser: Tracker) -> None:
+    script = {0: ["a=point:0.2,0.5"], 1: ["a=point:-0.9,0.1"]}
+    state = follow(chooser, 3, script)[-1].state
+    before = ask(chooser, 3, subjects_at(3, script), state)
+    now = ask(chooser, 3, parse_subjects(["ann=point:0.2,0.5", "ann=point:0.9,0.1"]), state)  # one prompt is another
+    assert [frame.index for frame in now.state.tracks["ann"].prompted] == [3]
+    specs = [spec.replace("a=", "ann=") for spec in (*script[0], *script[1])]
+    after = ask(chooser, 3, parse_subjects(specs), state)
+    assert largest_difference(after.regions["ann"], before.regions["a"]) == 0.0
+    assert [frame.index for frame in after.state.tracks["ann"].prompted] == [0, 1]
+    assert list(after.state.tracks) == ["ann"]
+
+
+def test_a_correction_without_its_picture_stays_applied_and_a_beginning_is_applied_again(chooser: Tracker) -> None:
+    script = {0: ["point:0.2,0.5"], 1: ["point:-0.9,0.1"], 2: ["point:0.3,0.5"]}
+    state = follow(chooser, 3, script)[-1].state
+    forgetful = dataclasses.replace(state, pictures=state.pictures.only([0]))
+    corrected = ask(chooser, 3, parse_subjects(["point:0.2,0.5", "point:0.3,0.5"]), forgetful).state
+    assert [frame.index for frame in corrected.tracks["subject"].prompted] == [0, 2]
+    begun = ask(chooser, 3, parse_subjects(["point:0.3,0.5"]), forgetful).state
+    assert [frame.index for frame in begun.tracks["subject"].prompted] == [3]
+    assert sorted(begun.pictures.encoded) == [3]
 
 
 def test_videos_are_independent(chooser: Tracker) -> None:

@@ -1,7 +1,10 @@
-"""The times at which subjects were not found, in the report of a file."""
+"""The times at which subjects were not found, in the report of a file and in the notice of live video."""
 
+import pytest
+
+from stream.records.subjects import parse_subjects
 from workers.choosers import unsure
-from workers.choosers.unsure import Unsure
+from workers.choosers.unsure import Lost, Unsure
 
 
 def test_frames_that_follow_each_other_are_one_range() -> None:
@@ -33,3 +36,31 @@ def test_only_the_first_times_are_listed() -> None:
 
 def test_nothing_is_reported_of_subjects_that_were_found() -> None:
     assert unsure.warnings([]) == []
+
+
+def test_live_a_subject_is_lost_when_it_has_disappeared_until_it_is_found() -> None:
+    lost, seen = Lost(0.5), list[tuple[str, ...]]()
+    for n, names in enumerate([(), ("ann",), ("ann",), ("ann", "bob"), ("ann", "bob"), ("bob",), ("ann",), ()]):
+        lost.see(names, n / 4)
+        seen.append(lost.names)
+    assert seen == [(), (), (), ("ann",), ("ann",), ("bob",), (), ()]
+    lost.see(["ann"], 9.0)
+    lost.see(["ann"], 1.0)  # the source began again
+    assert lost.names == ()
+
+
+@pytest.mark.parametrize(
+    ("specs", "names", "expected"),
+    [
+        (["point:0.5,0.5"], [], ""),
+        (["point:0.5,0.5"], ["subject"], "the subject is lost: hidden until found again"),
+        (["not:car"], ["removed"], "what is to be removed is lost: not removed until found again"),
+        (["ann=red", "bob=blue"], ["bob"], "bob is lost: hidden until found again"),
+        (["ann=red", "bob=blue"], ["ann", "bob"], "ann and bob are lost: hidden until found again"),
+        (["ann=red", "not:car"], ["ann", "removed"],
+         "ann is lost: hidden until found again; removed is lost: not removed until found again"),
+        (["ann=red"], ["withdrawn"], ""),
+    ],
+)  # fmt: skip
+def test_the_sentence_says_what_is_seen_of_lost_subjects(specs: list[str], names: list[str], expected: str) -> None:
+    assert unsure.lost_sentence(names, parse_subjects(specs)) == expected

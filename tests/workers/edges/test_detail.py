@@ -26,7 +26,7 @@ def test_inside_the_band_it_is_the_networks_and_outside_the_engines() -> None:
     true = disc(WIDTH, HEIGHT)
     frame, raw, oracle = over((255, 255, 255), true, (0, 0, 0)), coarse(true), Oracle()
     refined = detail.refine(frame, raw, oracle, batch=3)
-    band = trimap.draw(raw, WIDTH, HEIGHT) == trimap.UNKNOWN
+    band = trimap.draw(raw, WIDTH, HEIGHT, frame.planes()[0]) == trimap.UNKNOWN
     plain = cv2.resize(raw, (WIDTH, HEIGHT))
     assert refined.dtype == np.float32
     assert np.abs(refined - true)[band].max() < 0.01, "two levels of the conversion to RGB"

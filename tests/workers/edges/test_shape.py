@@ -3,6 +3,7 @@
 from fractions import Fraction
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -40,6 +41,17 @@ def any_edges() -> st.SearchStrategy[Edges]:
     limits |= {"expand": (-20.0, 20.0), "feather": (0.0, 30.0), "light_wrap": (0.0, 1.0), "spill": (0.0, 1.0)}
     numbers = {name: number(*ends) for name, ends in limits.items()}
     return st.builds(Edges, refine=st.sampled_from(["auto", "on", "off", "vitmatte"]), **numbers)
+
+
+def test_rounding_before_enlarging_changes_at_most_one_level_and_keeps_solid_parts() -> None:
+    alpha = np.random.default_rng(4).random((36, 64)).astype(np.float32)
+    alpha[:, :20], alpha[:, 20:40] = 0.0, 1.0
+    frame = Frame(np.zeros((270, 320), np.uint8), 0, Fraction(1, 30))
+    full = shape.full_size(alpha, frame)
+    rounded_after = np.rint(np.asarray(cv2.resize(alpha, (320, 180), interpolation=cv2.INTER_LINEAR)) * 255)
+    assert np.abs(full - rounded_after).max() <= 1
+    assert (full[:, :97] == 0).all()
+    assert (full[:, 104:196] == 255).all()
 
 
 @given(

@@ -1,12 +1,15 @@
 """An engine with a chooser: what is kept, removed and corrected, over time, in files and through `Matte`."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from stream.errors import EngineError, NotLoaded
 from stream.picture.colour import rgb_to_i420
@@ -16,7 +19,10 @@ from stream.records.subjects import parse_subjects
 from stream.settings import Settings
 from tests.workers.choosers import scene
 from tests.workers.choosers.scene import HEIGHT, RECORD, WIDTH, Scene
-from workers.engines.base import Result
+from workers.choosers.base import Choice, Question
+from workers.choosers.given import Given
+from workers.choosers.given import Memory as GivenMemory
+from workers.engines.base import Engine, Result
 from workers.engines.chroma import Chroma
 from workers.engines.for_pictures import ForPictures
 from workers.engines.with_foreground import WithForeground
@@ -275,3 +281,60 @@ def test_other_prompts_take_effect_at_the_next_frame(frames: list[Frame]) -> Non
     core.close()
     assert luma_at(first, "red", 0.0) < 130 < 230 < luma_at(first, "blue", 0.0)
     assert luma_at(second, "blue", 0.1) < 130 < 230 < luma_at(second, "red", 0.1)
+
+
+def live_matte(engine: Engine, *specs: str) -> Matte:
+    options = Options.read(background="green", subjects=list(specs))
+    core = Matte(options, engine, open_background(options.background, WIDTH, HEIGHT, SETTINGS), live=True)
+    core.open(VideoInfo(WIDTH, HEIGHT, Fraction(1, RATE), Fraction(RATE)))
+    return core
+
+
+def test_live_video_has_a_notice_while_a_subject_is_hidden(frames: list[Frame]) -> None:
+    core = live_matte(engine_with(Shy(Options(), SETTINGS)), "red=red", "blue=blue")
+    notices = [core(frame) and core.notice for frame in frames]
+    core.close()
+    assert [notice != "" for notice in notices] == [1.5 <= frame.time_s < 1.8 for frame in frames]
+    assert set(notices) == {"", "blue is lost: hidden until found again"}
+
+
+class Counting(Given):
+    """The chooser `mask`. Counts the frames of each call, and the calls that fail."""
+
+    def __init__(self) -> None:
+        super().__init__(Options(), SETTINGS)
+        self.calls: list[int] = []
+        self.failed = 0
+
+    def choose(self, questions: Sequence[Question], states: Sequence[GivenMemory | None]) -> list[Choice]:
+        self.calls.append(len(questions))
+        self.failed += 1
+        answers = super().choose(questions, states)
+        self.failed -= 1
+        return answers
+
+
+@pytest.mark.parametrize("fault", ["text", "missing", "shape"])
+def test_a_mask_that_cannot_be_used_covers_its_own_video_and_not_another(
+    frames: list[Frame], tmp_path: Path, fault: str
+) -> None:
+    whole, broken = tmp_path / "whole.png", tmp_path / "broken.png"
+    Image.new("L", (WIDTH, HEIGHT), 255).save(whole)
+    if fault == "text":
+        broken.write_text("no picture")
+    elif fault == "shape":
+        Image.new("L", (HEIGHT, WIDTH), 255).save(broken)
+    chooser = Counting()
+    device = DeviceThread(WithSubjects(Chroma(Options(), SETTINGS), chooser))
+    good, bad = live_matte(device, f"mask:{whole}"), live_matte(device, f"mask:{broken}")
+    with ThreadPoolExecutor() as pool:
+        for frame in frames[:5]:
+            for done in [pool.submit(core, frame) for core in (good, bad)]:
+                done.result()
+    assert (good.covered, bad.covered) == (0, 5)
+    assert good.notice == ""
+    assert "broken.png" in bad.notice
+    assert (chooser.calls, chooser.failed) == ([1] * 5, 0)
+    for core in (good, bad):
+        core.close()
+    device.close()

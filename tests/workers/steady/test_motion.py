@@ -4,7 +4,7 @@ import pytest
 
 from tests.workers.smoothing_clips import clip
 from workers.steady.grid import HEIGHT, WIDTH
-from workers.steady.motion import Thumbnail, difference, flow, is_cut, match, thumbnail, warp
+from workers.steady.motion import Thumbnail, difference, flow, inverse, is_cut, match, thumbnail, warp
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +35,12 @@ def test_the_flow_follows_a_shift(current: Thumbnail, x: float, y: float) -> Non
 
 def test_a_still_picture_has_no_flow(current: Thumbnail) -> None:
     np.testing.assert_array_equal(flow(current, current), np.zeros((HEIGHT, WIDTH, 2), np.float32))
+
+
+def test_the_inverse_leads_back(current: Thumbnail) -> None:
+    motion = flow(current, shifted(current, -5.0, 2.0))
+    there_and_back = motion + warp(inverse(motion), motion)
+    assert np.abs(there_and_back[20:-20, 20:-20]).mean() < 0.05 * np.abs(motion).mean()
 
 
 def test_a_new_scene_is_a_cut_and_motion_is_not(current: Thumbnail) -> None:

@@ -75,3 +75,11 @@ def test_a_folder_without_names_is_refused(tmp_path: Path, content: str | None) 
         (tmp_path / "config.json").write_text(content)
     with pytest.raises(WeightsError, match=r"owner/pets: .*config.json does not name classes"):
         ClassNames.of(tmp_path, "owner/pets")
+
+
+def test_each_class_has_a_name_that_no_other_has() -> None:
+    names = dict(zip(sorted(ADE.labels), ADE.unique(), strict=True))
+    assert names[12] == "person"
+    assert (names[58], names[130]) == ("screen door", "silver screen")
+    assert all(len(ADE.find([name])) == 1 for name in names.values())
+    assert "sky-other-merged" in COCO.unique()

@@ -34,7 +34,7 @@ export class PickLayer {
     layer.addEventListener("focus", () => { this.crosshair.hidden = !layer.matches(":focus-visible"); });
     layer.addEventListener("blur", () => { this.#letGo(); this.crosshair.hidden = true; });
     new ResizeObserver(() => this.place()).observe(layer);
-    subjects.addEventListener("change", () => this.draw());
+    for (const event of ["change", "emphasis"]) subjects.addEventListener(event, () => this.draw());
   }
 
   /** Follow the picture's size and draw the prompts; called again when the picture has another size or time. */
@@ -49,13 +49,16 @@ export class PickLayer {
 
   draw() {
     this.marks.replaceChildren(...this.subjects.list.flatMap(({ name, keep, prompts }, index) => {
-      return prompts.map(readPrompt).filter(Boolean).map((prompt) => {
+      return prompts.map(readPrompt).map((prompt, place) => {
+        if (!prompt) return null;
         const mark = make("span", { className: `mark ${prompt.kind}`, data: { colour: index % COLOURS } });
         mark.classList.toggle("negative", !prompt.inside || !keep);
         mark.classList.toggle("active", name === this.subjects.active);
         mark.classList.toggle("other-time", !this.isNow(prompt.at));
+        const { emphasised } = this.subjects;
+        mark.classList.toggle("emphasised", emphasised?.name === name && emphasised.index === place);
         return this.#put(mark, prompt.place);
-      });
+      }).filter(Boolean);
     }));
     this.#put(this.crosshair, flipped(this.cross, this.mirrored()));
   }

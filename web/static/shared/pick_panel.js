@@ -2,6 +2,7 @@
 
 import { icon, make, write } from "./dom.js";
 import { COLOURS } from "./pick_layer.js";
+import { asName, readPrompt } from "./subjects.js";
 import { PICK } from "./words.js";
 
 export class PickPanel {
@@ -18,7 +19,10 @@ export class PickPanel {
     this.hint = make("p", { className: "fine pick-hint" });
     this.status = make("p", { className: "unseen", role: "status" });
     this.bar = make("div", { className: "pick-bar" }, this.signs, this.undo, this.redo);
-    place.append(this.chips, this.bar, this.add, this.hint, this.status);
+    this.marks = make("ul", { className: "mark-list" });
+    this.marks.addEventListener("keydown", (event) => this.#deleteByKey(event));
+    for (const event of ["pointerleave", "focusout"]) this.marks.addEventListener(event, () => subjects.emphasise());
+    place.append(this.chips, this.marks, this.bar, this.add, this.hint, this.status);
     subjects.addEventListener("change", () => this.#show());
     this.show(false);
   }
@@ -29,6 +33,7 @@ export class PickPanel {
   /** picking: whether the user can pick now. hint: how to pick. */
   show(picking, hint = "") {
     for (const part of [this.bar, this.add, this.hint]) part.hidden = !picking;
+    Object.assign(this, { picking, renamed: "" });
     write(this.hint, hint);
     if (!picking) this.signs.querySelector("[value=this]").checked = true;
     this.#show();
@@ -49,11 +54,23 @@ export class PickPanel {
   #show() {
     const { subjects } = this;
     const focused = document.activeElement?.dataset?.pick;
+    if (subjects.index(this.renamed) < 0) this.renamed = "";
+    this.showing = true; // a field that is replaced loses the focus, which does not end renaming
     this.chips.replaceChildren(...subjects.list.map((subject, index) => this.#chip(subject, index)));
     this.chips.hidden = !subjects.list.length;
-    if (focused) (this.chips.querySelector(`[data-pick="${focused}"]`) ?? this.chips.querySelector("input") ?? this.add).focus();
+    this.#showMarks();
+    if (focused) (this.#control(focused) ?? this.chips.querySelector("input") ?? this.add).focus();
+    this.showing = false;
     this.undo.disabled = !subjects.past.length;
     this.redo.disabled = !subjects.future.length;
+  }
+
+  /** The element of this name, or, of a mark that was deleted, that of the mark in its place. */
+  #control(pick) {
+    const find = (name) => [...this.chips.querySelectorAll("[data-pick]"), ...this.marks.querySelectorAll("[data-pick]")]
+      .find((element) => element.dataset.pick === name);
+    const isMark = pick.startsWith("mark ");
+    return find(pick) ?? (isMark ? this.marks.querySelector("li:last-child button") ?? find(`radio ${this.subjects.active}`) : null);
   }
 
   #chip({ name, keep, prompts }, index) {
@@ -62,14 +79,96 @@ export class PickPanel {
     const radio = make("input", { type: "radio", name: "subject", value: name, checked: name === subjects.active,
       className: "over", data: { pick: `radio ${name}` } });
     radio.addEventListener("change", () => subjects.select(name));
+    radio.addEventListener("keydown", (event) => { if (event.key === "F2") this.#beginRenaming(name); });
     const toggle = make("button", { type: "button", className: "quiet keep", role: "switch", data: { pick: `keep ${name}` },
       title: PICK.keepTip(keep), aria: { checked: String(keep), label: PICK.keep(title) } }, keep ? PICK.kept : PICK.removed);
     toggle.addEventListener("click", () => { subjects.toggle(name); this.say(PICK.toggled(title, !keep)); });
+    const rename = button("pencil", PICK.rename(title), () => this.#beginRenaming(name));
+    rename.dataset.pick = `rename ${name}`;
     const remove = button("close", PICK.delete(title), () => { subjects.delete(name); this.say(PICK.deleted(title)); });
     remove.dataset.pick = `delete ${name}`;
-    return make("li", { className: "subject", data: { colour: index % COLOURS, keep: String(keep) } },
-      make("label", {}, radio, make("span", { className: "swatch" }), make("span", { className: "title" }, title),
-        make("span", { className: "fine" }, PICK.count(prompts.length))), toggle, remove);
+    const label = make("label", {}, radio, make("span", { className: "swatch" }), make("span", { className: "title" }, title),
+      make("span", { className: "fine" }, PICK.count(prompts.length)));
+    const parts = this.renamed === name ? [this.#nameField(name)] : [label, toggle, rename, remove];
+    return make("li", { className: "subject", data: { colour: index % COLOURS, keep: String(keep) } }, ...parts);
+  }
+
+  #beginRenaming(name) {
+    Object.assign(this, { renamed: name, typed: PICK.title(name) });
+    this.#show();
+    const field = this.chips.querySelector(".name");
+    field.focus();
+    field.select();
+  }
+
+  /** Enter and leaving the field rename the subject, Escape does not. */
+  #nameField(name) {
+    const field = make("input", { type: "text", className: "name", value: this.typed, maxLength: 32,
+      data: { pick: `name ${name}` }, aria: { label: PICK.rename(PICK.title(name)) } });
+    field.addEventListener("keydown", (event) => {
+      if (!["Enter", "Escape"].includes(event.key)) return;
+      event.preventDefault();
+      event.stopPropagation();
+      if (event.key === "Escape") this.#endRenaming(name); else this.#rename(name, field);
+    });
+    field.addEventListener("input", () => { this.typed = field.value; field.removeAttribute("aria-invalid"); });
+    field.addEventListener("blur", () => { if (this.renamed === name && !this.showing) this.#rename(name, field, true); });
+    return field;
+  }
+
+  /** leaving: the field cannot stay open for another try. */
+  #rename(name, field, leaving = false) {
+    const next = field.value === PICK.title(name) ? name : asName(field.value);
+    if (!next || (next !== name && this.subjects.index(next) >= 0)) {
+      this.say(next ? PICK.taken(PICK.title(next)) : PICK.noName);
+      if (leaving) this.#endRenaming(name, false); else field.setAttribute("aria-invalid", "true");
+      return;
+    }
+    if (next !== name) this.say(PICK.renamed(PICK.title(name), PICK.title(next)));
+    this.renamed = "";
+    this.subjects.rename(name, next);
+    this.#endRenaming(next, !leaving);
+  }
+
+  #endRenaming(name, focus = true) {
+    this.renamed = "";
+    this.#show();
+    if (focus) this.#control(`rename ${name}`)?.focus();
+  }
+
+  /** The single marks of the active subject, while the user picks. */
+  #showMarks() {
+    const { list, active } = this.subjects;
+    const subject = list[this.subjects.index(active)];
+    this.marks.hidden = !this.picking || !subject?.prompts.length;
+    if (this.marks.hidden) { this.marks.replaceChildren(); return; }
+    this.marks.setAttribute("aria-label", PICK.marksOf(PICK.title(active)));
+    this.marks.replaceChildren(...subject.prompts.map((prompt, index) => this.#mark(active, prompt, index)));
+  }
+
+  #mark(name, prompt, index) {
+    const { subjects } = this;
+    const read = readPrompt(prompt);
+    const text = read ? PICK.mark(read) : prompt;
+    const label = PICK.deleteMark(index + 1, read ? PICK.markAt(read) : prompt);
+    const remove = make("button", { type: "button", className: "quiet", title: label, aria: { label }, data: { pick: `mark ${index}`, index } },
+      make("span", { className: `kind ${read?.kind ?? ""} ${read?.inside === false ? "negative" : ""}` }), text, icon("close"));
+    remove.addEventListener("click", () => this.#deleteMark(name, index));
+    for (const event of ["pointerenter", "focus"]) remove.addEventListener(event, () => subjects.emphasise(name, index));
+    return make("li", { data: { colour: subjects.index(name) % COLOURS } }, remove);
+  }
+
+  #deleteMark(name, index) {
+    this.subjects.deletePrompt(name, index);
+    this.subjects.emphasise();
+    this.say(PICK.markDeleted(index + 1, PICK.title(name)));
+  }
+
+  #deleteByKey(event) {
+    const { index } = event.target.dataset;
+    if (!["Delete", "Backspace"].includes(event.key) || index === undefined) return;
+    event.preventDefault();
+    this.#deleteMark(this.subjects.active, Number(index));
   }
 
   /** act: "undo" or "redo". */

@@ -5,6 +5,7 @@ const PLACED = /^(point|box):(-?)([\d.]+(?:,[\d.]+)+)(?:@([\d.]+))?$/;
 const DIGITS = 4; // of coordinates: a fifth of a pixel in 1920
 const SMALLEST = 0.001; // side of a box
 const MS = 1000;
+const NAME = /^[A-Za-z0-9_-]{1,32}$/;
 
 /** A point or a box as { kind, inside, place, at }, or null for a prompt without a place in the picture. */
 export function readPrompt(text) {
@@ -30,6 +31,13 @@ const rounded = (number) => Number(Math.min(1, Math.max(0, number)).toFixed(DIGI
 function time(at) {
   const seconds = Math.floor(at * MS + 1e-6) / MS;
   return seconds > 0 ? `@${seconds}` : "";
+}
+
+/** What the user typed as a name: blanks become dashes, and "Subject 1" is the title of subject-1. "" if it cannot be
+ * a name. */
+export function asName(text) {
+  const name = text.trim().replace(/\s+/g, "-").replace(/^Subject-(?=\d+$)/, "subject-");
+  return NAME.test(name) ? name : "";
 }
 
 const isPositive = (text) => readPrompt(text)?.inside ?? true;
@@ -97,6 +105,28 @@ export class Subjects extends EventTarget {
   delete(name) {
     const list = this.list.filter((subject) => subject.name !== name);
     this.#change(list, this.active === name ? list.at(-1)?.name ?? "" : this.active);
+  }
+
+  /** Delete one prompt of a subject, by its place in the subject's list. */
+  deletePrompt(name, index) {
+    this.#change(this.list.map((subject) => {
+      return subject.name === name ? { ...subject, prompts: subject.prompts.filter((_, each) => each !== index) } : subject;
+    }), name);
+  }
+
+  /** Give a subject another name, as `asName` returns it. Returns whether it is free. */
+  rename(name, next) {
+    if (next === name) return true;
+    if (!next || this.index(next) >= 0) return false;
+    this.#change(this.list.map((subject) => (subject.name === name ? { ...subject, name: next } : subject)),
+      this.active === name ? next : this.active);
+    return true;
+  }
+
+  /** Emphasise the mark of a prompt in the picture; without arguments, none. Event: "emphasis". */
+  emphasise(name = "", index = -1) {
+    this.emphasised = { name, index };
+    this.dispatchEvent(new Event("emphasis"));
   }
 
   clear() { if (this.list.length) this.#change([], ""); }

@@ -176,6 +176,15 @@ export const PICK = {
   kept: "Kept", removed: "Removed", keep: (title) => `Keep ${title}`,
   keepTip: (keep) => (keep ? "Remove it from the result instead" : "Keep it in the result instead"),
   delete: (title) => `Delete ${title}`,
+  rename: (title) => `Rename ${title}`, renamed: (before, title) => `${before} is called ${title} now.`,
+  taken: (title) => `There is already a subject called ${title}.`,
+  noName: "A name has 1 to 32 letters, digits, - and _.",
+  marksOf: (title) => `Marks of ${title}`,
+  mark: ({ kind, inside, at }) => `${kind === "box" ? "Box" : inside ? "Point" : "Not this"}${at ? ` · ${at.toFixed(1)} s` : ""}`,
+  markAt: ({ kind, inside, place: [x, y], at }) => `${kind === "box" ? "box" : inside ? "point" : "not this"} at `
+    + `${Math.round(100 * x)} percent from the left, ${Math.round(100 * y)} percent from the top${at ? `, ${at.toFixed(1)} seconds` : ""}`,
+  deleteMark: (number, text) => `Delete mark ${number}: ${text}`,
+  markDeleted: (number, title) => `Mark ${number} of ${title} was deleted.`,
   hint: (boxes) => `Click a subject to keep it${boxes ? ", or drag a box around it" : ""}. With Alt: not this.`,
   touchHint: (boxes) => `Tap a subject to keep it${boxes ? ", or draw a box around it" : ""}.`,
   keys: "Arrow keys move the crosshair, with Shift farther. Enter: this. Alt and Enter: not this. B: a corner of a box. "
@@ -267,6 +276,7 @@ export const WARNINGS = {
   uplink: "Your network is too slow for the full video, so it is sent at a smaller size.",
   processor: "This computer is too busy to send the full video.",
   delay: (ms) => `The video is delayed by ${ms} ms.`,
+  server: (text) => text.replace(/\bsubject-(?=\d+\b)/g, "Subject ").replace(/^(the|what) /, (word) => word[0].toUpperCase() + word.slice(1)),
   loading: (engine, old) => (old ? `Loading ${engine}. Until it is ready, ${old} stays in use.` : `Loading ${engine}.`),
   warming: "The engine is starting. Until it is ready, only the background is shown.",
 };

@@ -200,7 +200,7 @@ function notice(record) {
   const meters = record?.meters;
   if (!meters || stage.dataset.state !== "live") return "";
   const chosen = choices.value("engine");
-  if (meters.notice || !chosen || chosen === "auto" || meters.engine === chosen) return meters.notice ?? "";
+  if (meters.notice || !chosen || chosen === "auto" || meters.engine === chosen) return WARNINGS.server(meters.notice ?? "");
   return WARNINGS.loading(choices.title(chosen), meters.matte_fps > 0 ? choices.title(meters.engine) : "");
 }
 
