@@ -3,13 +3,15 @@
 import importlib.util
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from commands import shared_options
 from commands.messages import to_stderr
 from commands.overwriting import check_file
+from stream.errors import UsageError
+from stream.install import install_command
 
 app = typer.Typer(help="Weights: list, download, verify, export, list classes.", no_args_is_help=True)
 
@@ -104,20 +106,47 @@ def classes(
 
 @app.command("export")
 def export(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A value of --weights; @WxH sets the input size.")],
-    output: Annotated[Path, typer.Argument(metavar="OUT", help="The .onnx file to write.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="A BiRefNet, as --weights takes it; @WxH sets the input size.")
+    ],
+    former: Annotated[Path | None, typer.Argument(metavar="[FILE.onnx]", help="The same as --output.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE.onnx", help="The file to write. Default: named after NAME."),
+    ] = None,
+    precision: Annotated[
+        Literal["fp32", "fp16", "int8"], typer.Option(help="The precision of weights and computation.")
+    ] = "fp32",
+    clip: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A video like yours: int8 is calibrated on it, all are checked.")
+    ] = None,
     overwrite: shared_options.Overwrite = False,
 ) -> None:
     """Export BiRefNet as ONNX, with one input size and any batch size, checked against torch."""
     from stream.settings import settings
-    from stream.sinks.parts.partial import Partial
-    from workers.engines.birefnet import load_network, network_size
-    from workers.models.birefnet.export import export_onnx
-    from workers.weights.birefnet_hub import find, parse
+    from workers.export.naming import birefnet_name, default_output
 
-    check_file(output, overwrite)
-    checkpoint, _ = parse(name)
-    Partial(output)  # check that it can be written, before weights are downloaded
-    width, height = network_size(checkpoint, checkpoint.width, checkpoint.height)
-    difference = export_onnx(load_network(find(name, settings(), to_stderr)), width, height, output)
-    print(f"{output}: {width}x{height}, any batch size; differs from torch by at most {difference:.1g}")
+    name = birefnet_name(name)
+    _check_exporter()
+    path = output or former or default_output(name, precision)
+    check_file(path, overwrite)
+    from workers.export.birefnet import export as export_birefnet
+
+    report = export_birefnet(name, precision, path, clip or _shipped_clip(), settings(), to_stderr)
+    for line in report.lines(path, precision):
+        print(line)
+
+
+def _check_exporter() -> None:
+    """Raise UsageError if a package is missing that exports need."""
+    from workers.device.automatic import importable
+
+    if missing := [module for module in ("torch", "safetensors", "onnxscript") if not importable(module)]:
+        command = install_command("mattebox[export]")
+        raise UsageError(f"models export: needs {', '.join(missing)}; install with: {command}")
+
+
+def _shipped_clip() -> Path | None:
+    """The clip of the tests, in a checkout of the repository; packages do not contain it."""
+    clip = Path(__file__).parents[1] / "tests" / "data" / "talk_bikes.mp4"
+    return clip if clip.is_file() else None

@@ -34,7 +34,7 @@ ORDER = {
         "matte",
         "measure",
         "live files runs",
-        "batch bench",
+        "batch bench export",
     ),
     "web": (
         "http",

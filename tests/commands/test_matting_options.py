@@ -35,15 +35,15 @@ def parameters(*names: str) -> dict[str, tuple[object, ...]]:
 
 def test_file_and_stream_differ_only_in_what_live_video_needs() -> None:
     file, stream = parameters("file"), parameters("stream")
-    assert file.keys() - stream.keys() == PART | MANY | (SEQUENCES - {"rate"}) | {"output"}
-    own = {"duration", "slate", "password_file", "loop", "outputs", "source_token", "source_token_file"}
+    assert file.keys() - stream.keys() == PART | MANY | (SEQUENCES - {"rate"})
+    own = {"duration", "slate", "password_file", "loop", "source_token", "source_token_file"}
     assert stream.keys() - file.keys() == own | (SENDING - {"rate"})
-    assert all(file[name] == stream[name] for name in (file.keys() & stream.keys()) - {"rate"})
+    assert all(file[name] == stream[name] for name in (file.keys() & stream.keys()) - {"rate", "outputs"})
 
 
 def test_camera_has_the_options_of_file_for_matting() -> None:
     file, camera = parameters("file"), parameters("camera")
-    assert file.keys() - camera.keys() == PART | MANY | SEQUENCES | {"output", "overwrite"}
+    assert file.keys() - camera.keys() == PART | MANY | SEQUENCES | {"outputs", "overwrite"}
     own = {
         "device",
         "loop",
@@ -62,9 +62,9 @@ def test_camera_has_the_options_of_file_for_matting() -> None:
 
 def test_jobs_submit_has_the_options_of_file() -> None:
     file, submit = parameters("file"), parameters("jobs", "submit")
-    assert file.keys() - submit.keys() == WEIGHTS | MANY | SEQUENCES
-    assert submit.keys() - file.keys() == SERVER | {"result", "priority", "watch"}
-    assert all(file[name] == submit[name] for name in (file.keys() & submit.keys()) - {"output"})
+    assert file.keys() - submit.keys() == WEIGHTS | MANY | SEQUENCES | {"outputs"}
+    assert submit.keys() - file.keys() == SERVER | {"output", "result", "priority", "watch"}
+    assert all(file[name] == submit[name] for name in file.keys() & submit.keys())
 
 
 COMMANDS = {

@@ -58,6 +58,7 @@ def test_variables_may_be_in_lower_case_and_empty_ones_are_not_set(monkeypatch: 
 
 
 def test_arguments_replace_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MATTEBOX_RUNTIME")
     monkeypatch.setenv("MATTEBOX_THREADS", "3")
     assert Settings(threads=2).threads == 2
     assert Settings(threads=2).model_fields_set == {"threads"}

@@ -21,7 +21,7 @@ class KeptPictures:
 
     encoded: Mapping[int, bytes] = field(default_factory=dict)
 
-    def get(self, index: int) -> Bytes | None:
+    def picture(self, index: int) -> Bytes | None:
         """The picture of a frame, uint8 (h, w, 3), exactly as it was added; None if it was not kept."""
         if index not in self.encoded:
             return None

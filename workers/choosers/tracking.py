@@ -120,7 +120,7 @@ class Tracker(Lister):
             if not left or not (again.started or any(prompt.inside for prompt in left)):
                 continue
             only = replace(frame, prompts=left)
-            if (picture := memory.pictures.get(frame.index)) is not None:
+            if (picture := memory.pictures.picture(frame.index)) is not None:
                 tracks = {subject.name: again}
                 again = self._advanced(frame.index, picture, tracks, {subject.name: only})[subject.name].track
             elif again.started:

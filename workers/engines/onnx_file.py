@@ -1,9 +1,9 @@
 """Runs a network in an ONNX file: one picture in, its matte out, frame by frame. For salient objects and matting.
 
 What the file does not say, such as the normalisation of its input, is on the card of the network
-(`workers/weights/onnx_cards.py`). Which of the outputs is the matte, and whether it is alpha or logits, is found by
-running the network once on a drawn picture when it is loaded. A matte is never stretched to the range 0-1: in video
-that flickers.
+(`workers/weights/onnx_cards.py`), which files that we write have inside. Which of the outputs is the matte, and whether
+it is alpha or logits, is found by running the network once on a drawn picture when it is loaded. A matte is never
+stretched to the range 0-1: in video that flickers.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ from workers.engines.base import Engine, EngineState, Result
 from workers.runtimes import Choice, Network, installed, label, load_safely
 from workers.runtimes.choice import SIZES, Case, choose
 from workers.runtimes.onnxruntime import SessionNetwork, reason
-from workers.weights import onnx_cards
+from workers.weights import embedded_card, onnx_cards
 from workers.weights.input_size import Size
 from workers.weights.known import Say, silent
 from workers.weights.onnx_cards import Activation, Card
@@ -52,8 +52,11 @@ class OnnxFile(Engine):
             raise WeightsError("onnx: no weights are selected; set MATTEBOX_ONNX to a name or an .onnx file")
         spec = onnx_cards.parse(settings.onnx)
         path = onnx_cards.find(settings.onnx, settings, say)
-        self._card, self._graph = spec.card, onnx_graph.load(path, settings)
-        self.size = network_size(self._graph.input, spec.card, spec.size, path)
+        self._graph = onnx_graph.load(path, settings)
+        own = None if spec.chosen or spec.file is None else embedded_card.read(self._graph.metadata, path)
+        onnx_cards.announce(spec, own, say)
+        self._card = own or spec.card
+        self.size = network_size(self._graph.input, self._card, spec.size, path)
         values = self._run_all(drawn_picture(*self.size), path)
         self.output = find_output(values, self.size, self._card, self._graph, path)
         self.device = "cuda" if "CUDA" in self._graph.session.get_providers()[0] else "cpu"
@@ -140,7 +143,7 @@ def find_output(values: dict[str, Any], size: Size, card: Card, graph: onnx_grap
         raise WeightsError(
             f"{path} has no output that is a matte (floats, one channel, the shape of the picture), but has: {listed}"
         )
-    named = list(values)[card.output] if card.output is not None else ""
+    named = list(values)[card.output] if isinstance(card.output, int) else card.output
     name = named if named in mattes else max(mattes, key=lambda key: mattes[key].size)
     logits = _is_logits(mattes[name], card.activation, name in graph.alphas)
     if not _is_valid(mattes[name], logits):

@@ -3,7 +3,7 @@
 Only what the file itself states; the matte is found by running the network (`onnx_file.py`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,11 +44,12 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """A loaded file. alphas: the outputs whose values are known to be within 0-1."""
+    """A loaded file. alphas: the outputs whose values are known to be within 0-1. metadata: entries of its author."""
 
     session: Any
     input: Input
     alphas: frozenset[str]
+    metadata: Mapping[str, str]
 
 
 def load(path: Path, settings: Settings) -> Graph:
@@ -57,7 +58,8 @@ def load(path: Path, settings: Settings) -> Graph:
     _check_data_files(model, path)
     session = _session(model, path, settings)
     names = [output.name for output in session.get_outputs()]
-    return Graph(session, _input(session, path), frozenset(name for name in names if _is_alpha(model, name)))
+    alphas = frozenset(name for name in names if _is_alpha(model, name))
+    return Graph(session, _input(session, path), alphas, {entry.key: entry.value for entry in model.metadata_props})
 
 
 def described(value: Any) -> str:

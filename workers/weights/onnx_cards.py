@@ -1,7 +1,8 @@
 """Networks in ONNX files that the engine `onnx` knows by name: a card of each, and where its weights are published.
 
 A card has what an ONNX file does not say: how its input is normalised, and under which licence it is. Cards of networks
-without `weights`, and those of common normalisations, are for files that users have already.
+without `weights`, and those of common normalisations, are for files that users have already. Files that we write have
+their own card inside (`embedded_card.py`).
 """
 
 from dataclasses import dataclass
@@ -39,9 +40,9 @@ class Card:
 
     about: what it is for. mean, deviation: of RGB; the input is (colour - mean) / deviation. by_maximum: colour is
     relative to the brightest value of the picture, as the network's authors define it; otherwise it is 0-1. side_px: of
-    the square input, if the graph accepts any size. output: index of the output that is the matte; None: found by its
-    shape. licence: as its authors state it. weights: the published file; None if there is none to download. stems:
-    further names of the file, without suffix.
+    the square input, if the graph accepts any size. output: index or name of the output that is the matte; None: found
+    by its shape. licence: as its authors state it. weights: the published file; None if there is none to download.
+    stems: further names of the file, without suffix.
     """
 
     about: str
@@ -49,7 +50,7 @@ class Card:
     deviation: Rgb = _IMAGENET_DEVIATION
     by_maximum: bool = False
     side_px: int = 512
-    output: int | None = None
+    output: int | str | None = None
     activation: Activation = Activation.AUTO
     licence: str = ""
     weights: Weights | None = None
@@ -140,11 +141,12 @@ VARIANTS = {name: card for name, card in CARDS.items() if card.weights is not No
 @dataclass(frozen=True)
 class Spec:
     """What a user asked for. name: of its card, in `CARDS`. file: a local one; None: the published one. size: (width,
-    height) of the network's input, or None."""
+    height) of the network's input, or None. chosen: the card was given as `CARD=FILE.onnx`."""
 
     name: str
     file: Path | None
     size: Size | None
+    chosen: bool = False
 
     @property
     def card(self) -> Card:
@@ -159,7 +161,7 @@ def parse(spec: str) -> Spec:
     text, size = split_size(spec)
     if text.lower().endswith(FILE_FORMAT):
         name, _, rest = text.partition("=")
-        return Spec(name, Path(rest), size) if name in CARDS else Spec(_card_of(Path(text)), Path(text), size)
+        return Spec(name, Path(rest), size, True) if name in CARDS else Spec(_card_of(Path(text)), Path(text), size)
     if text in VARIANTS:
         return Spec(text, None, size)
     if text in CARDS and CARDS[text].licence:
@@ -182,7 +184,8 @@ def weights(variant: str) -> Weights:
 
 
 def find(spec: str, settings: Settings, say: Say) -> Path:
-    """The file of a network, downloaded if it is a published one. Its licence is reported first.
+    """The file of a network, downloaded if it is a published one, whose licence is reported first. That of an own file
+    is reported by `announce`, when the file has been read.
 
     Raises UsageError, WeightsError, DiskError.
     """
@@ -192,9 +195,17 @@ def find(spec: str, settings: Settings, say: Say) -> Path:
         return known.ensure(f"{_ENGINE}:{found.name}", settings, say)
     if not found.file.is_file():
         raise WeightsError(f"{found.file} {'is a folder' if found.file.is_dir() else 'does not exist'}")
-    licence = f"{found.name} is licensed under {found.card.licence}" if found.card.licence else "its licence is unknown"
-    say(f"{_ENGINE}: {found.file} is your own file, used with the card {found.name}; {licence}")
     return found.file
+
+
+def announce(spec: Spec, own: Card | None, say: Say) -> None:
+    """Report the card and the licence of an own file. own: the card inside it, if that is used."""
+    if spec.file is None:
+        return
+    card, name = (own, f"its own card, {own.about}") if own else (spec.card, f"the card {spec.name}")
+    subject = "it" if own else spec.name
+    licence = f"{subject} is licensed under {card.licence}" if card.licence else "its licence is unknown"
+    say(f"{_ENGINE}: {spec.file} is your own file, used with {name}; {licence}")
 
 
 def pull(spec: str, settings: Settings, say: Say) -> Path:

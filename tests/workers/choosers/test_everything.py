@@ -144,4 +144,4 @@ def test_listing_does_not_change_what_the_tracker_finds(tracker: Tracker) -> Non
 
 
 def test_the_choosers_that_list_say_so() -> None:
-    assert [record.name for record in listing()] == ["sam2", "edgetam", "mask2former"]
+    assert [record.name for record in listing()] == ["sam2", "edgetam", "mask2former", "eomt", "oneformer"]

@@ -13,11 +13,11 @@ def noise(seed: int, side: int = 32) -> np.ndarray[tuple[int, ...], np.dtype[np.
 def test_a_picture_is_returned_exactly() -> None:
     kept = KeptPictures().adding(7, noise(7)).adding(9, noise(9))
     for index in (7, 9):
-        found = kept.get(index)
+        found = kept.picture(index)
         assert found is not None
         assert found.dtype == np.uint8
         np.testing.assert_array_equal(found, noise(index))
-    assert kept.get(8) is None
+    assert kept.picture(8) is None
 
 
 def test_the_most_important_are_kept_within_the_limit() -> None:

@@ -283,7 +283,7 @@ def test_pictures_are_kept_once_per_frame_and_only_while_prompts_refer_to_them(c
     state = follow(chooser, 4, script)[-1].state
     assert sorted(state.pictures.encoded) == [0, 2, 3]
     seen = chooser.prepare(tiny_models.frame(2, WIDTH, HEIGHT))
-    np.testing.assert_array_equal(state.pictures.get(2), seen)
+    np.testing.assert_array_equal(state.pictures.picture(2), seen)
     assert kept(state) < 3 * seen.nbytes
     left = ask(chooser, 4, subjects_at(4, {0: together[:2], 2: script[2]}), state).state
     assert sorted(left.pictures.encoded) == [0, 2]

@@ -18,8 +18,8 @@ from stream.settings import Settings
 from tests.onnx_networks import unet, value, write
 from tests.workers.engines.engine_runs import clip, run
 from workers.device.tensors import Tensor, rgb_small
-from workers.engines.onnx_file import OnnxFile, normalised, sigmoid
-from workers.weights import onnx_cards
+from workers.engines.onnx_file import OnnxFile, Output, normalised, sigmoid
+from workers.weights import embedded_card, onnx_cards
 from workers.weights.onnx_cards import CARDS, Activation
 
 MEAN = np.array([0.485, 0.456, 0.406]).reshape(3, 1, 1)
@@ -106,6 +106,21 @@ def test_logits_get_a_sigmoid(tmp_path: Path) -> None:
     assert not engine(alpha).output.logits
     (by_us,), (by_graph,) = run(engine(logits), frames), run(engine(alpha), frames)
     np.testing.assert_allclose(by_us.alpha, by_graph.alpha, rtol=0, atol=1e-6)
+
+
+def test_a_card_inside_the_file_is_used_unless_another_is_chosen(tmp_path: Path) -> None:
+    """Its mean, deviation and activation: without it, these logits would be taken for alpha."""
+    card = replace(CARDS["unit"], output="matte", activation=Activation.SIGMOID)
+    path = unet(tmp_path / "u2netp.onnx", last="", gain=0.01)
+    model = onnx.load(str(path))
+    helper.set_model_props(model, embedded_card.dumped(card))
+    onnx.save(model, str(path))
+    assert engine(path).output == Output("matte", logits=True)
+    assert not engine(path, card="unit=").output.logits
+    (frame,) = clip(160, 120, 1)
+    logits = matte_by_hand(path, rgb_small(frame, 96, 64)[None])[0, 0]
+    (result,) = run(engine(path), [frame])
+    np.testing.assert_allclose(result.alpha, sigmoid(logits), rtol=0, atol=1e-6)
 
 
 def test_an_output_near_the_range_of_alpha_is_alpha(tmp_path: Path) -> None:

@@ -87,9 +87,14 @@ def test_the_licence_of_an_own_file_is_shown_where_it_is_known(tmp_path: Path) -
     messages: list[str] = []
     path = unet(tmp_path / "mine.onnx")
     for spec in (str(path), f"rmbg-1.4={path}"):
-        assert onnx_cards.find(spec, Settings(), messages.append) == path
-    assert "its licence is unknown" in messages[0]
+        assert onnx_cards.find(spec, Settings(), print) == path
+        onnx_cards.announce(parse(spec), None, messages.append)
+    assert "used with the card imagenet; its licence is unknown" in messages[0]
     assert "bria-rmbg-1.4, for non-commercial use" in messages[1]
+    onnx_cards.announce(parse(str(path)), replace(CARDS["unit"], licence="MIT"), messages.append)
+    assert "used with its own card, colours from 0 to 1; it is licensed under MIT" in messages[2]
+    onnx_cards.announce(parse("u2netp"), None, messages.append)
+    assert len(messages) == 3
 
 
 @pytest.mark.parametrize(

@@ -5,31 +5,32 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
 
+import numpy as np
+import onnx
+import onnxruntime
+
 from stream.errors import UsageError
-from tests.workers.models.birefnet.networks import lite
-from workers.models.birefnet.export import compare, export_onnx
+from tests.workers.models.birefnet.networks import lite, run
+from workers.models.birefnet.export import write_onnx
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("width", "height"), [(96, 64), (160, 224)])
-def test_the_exported_network_matches_torch(tmp_path: Path, width: int, height: int) -> None:
+def test_the_exported_network_matches_torch(tmp_path: Path) -> None:
     """With any batch: it is exported with a batch of two, and runs on two images and on one."""
-    import onnx
-    import onnxruntime
-
     path = tmp_path / "lite.onnx"
-    assert export_onnx(lite(), width, height, path) <= 1e-3
-    assert compare(lite(), width, height, path) <= 1e-3
+    write_onnx(lite(), 160, 224, path)
     assert [p.name for p in tmp_path.iterdir()] == ["lite.onnx"]
     model = onnx.load(str(path))
     assert {node.domain for node in model.graph.node} == {""}
     assert sum(node.op_type == "DeformConv" for node in model.graph.node) > 0
-    one = torch.zeros(1, 3, height, width)
-    (logits,) = onnxruntime.InferenceSession(str(path)).run(None, {"input": one.numpy()})
-    assert abs(torch.from_numpy(logits) - lite()(one)).max() <= 1e-3
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    for batch in (2, 1):
+        images = torch.randn(batch, 3, 224, 160, generator=torch.Generator().manual_seed(batch))
+        (logits,) = session.run(None, {"input": images.numpy()})
+        assert np.abs(logits - run(lite(), images).numpy()).max() <= 1e-3
 
 
 def test_a_size_that_the_network_cannot_process_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="multiples of 32"):
-        export_onnx(lite(), 100, 64, tmp_path / "x.onnx")
+        write_onnx(lite(), 100, 64, tmp_path / "x.onnx")
     assert list(tmp_path.iterdir()) == []
