@@ -88,10 +88,8 @@ def test_chroma_finds_the_patterns_matte(tmp_path: Path) -> None:
     assert max(errors) < 1.5
 
 
-@pytest.mark.parametrize(
-    ("engine", "mad", "dtssd"),
-    [pytest.param("rvm", 25.0, 4.2, marks=pytest.mark.slow), ("selfie", 31.0, 6.6)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("engine", "mad", "dtssd"), [("rvm", 25.0, 4.2), ("selfie", 31.0, 6.6)])
 def test_quality_against_the_true_alpha(tmp_path: Path, engine: str, mad: float, dtssd: float) -> None:
     """The whole clip, without smoothing. The models run separately reached 24.5 and 4.06, and 30.1 and 6.27."""
     matted(TALK, tmp_path / "m.mkv", engine=engine, view="matte", temporal="off")

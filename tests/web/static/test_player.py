@@ -207,7 +207,7 @@ def test_waiting_jobs_tell_their_place(
     ]
 
 
-@pytest.mark.parametrize("size", [(390, 844), (1440, 900)])
+@pytest.mark.parametrize("size", [(390, 844), pytest.param((1440, 900), marks=pytest.mark.slow)])
 def test_axe_finds_nothing_serious(
     page: Any,
     http: httpx.Client,

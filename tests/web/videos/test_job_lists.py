@@ -122,6 +122,7 @@ def measured(settings: Settings, redis_url: str, clip: bytes, owners: int, kept:
     return load
 
 
+@pytest.mark.slow
 def test_many_lists_and_submissions_at_once(settings: Settings, redis_url: str, clip: bytes) -> None:
     load = measured(settings, redis_url, clip, owners=2, kept=100, count=60)
     assert load.statuses == {200: 60, 202: 60}

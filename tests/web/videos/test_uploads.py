@@ -415,6 +415,7 @@ def test_simultaneous_creations_do_not_exceed_the_quota(settings: Settings, redi
     assert Counter(response.status_code for response in responses) == {201: 2, 413: 6}
 
 
+@pytest.mark.slow
 def test_many_uploads_that_complete_at_once(http: httpx.Client, clip: bytes) -> None:
     paths, numbers, over = [begun(http, len(clip)) for _ in range(8)], list[int](), threading.Event()
 

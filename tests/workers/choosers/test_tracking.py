@@ -132,6 +132,7 @@ def compare(chooser: Tracker, count: int, tolerance: float) -> None:
             assert largest_difference(choice.regions[subject], region) <= tolerance, (number, subject)
 
 
+@pytest.mark.slow
 def test_bounded_memory_gives_the_masks_of_an_unbounded_session(chooser: Tracker) -> None:
     compare(chooser, 60, 1e-4)
 

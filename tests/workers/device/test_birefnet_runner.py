@@ -106,6 +106,7 @@ def low_memory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     LowMemory.max_batch = 2
 
 
+@pytest.mark.slow
 def test_a_batch_that_does_not_fit_is_halved_permanently(low_memory: Runner, full_precision: Runner) -> None:
     images = random_images(7, 32, 32)
     torch.testing.assert_close(low_memory(images), full_precision(images), rtol=0, atol=1e-5)

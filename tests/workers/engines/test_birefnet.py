@@ -54,6 +54,7 @@ class Overflowing(Birefnet):
     calls: list[tuple[int, bool]]
 
 
+@pytest.mark.slow
 def test_frames_that_overflow_half_precision_are_computed_in_full_and_finally_all_are(birefnet_weights: Path) -> None:
     overflowing = Overflowing(Options(), Settings(birefnet=f"{birefnet_weights}@96x64"))
     calls: list[tuple[int, bool]] = []
@@ -183,6 +184,7 @@ def test_processing_only_the_region_of_interest_gives_the_same_alpha(birefnet_we
     assert not whole.recurrent
 
 
+@pytest.mark.slow
 def test_a_subject_that_jumped_out_of_the_box_is_found_in_the_same_frame(birefnet_weights: Path) -> None:
     whole, engine = bright(birefnet_weights, roi=False), bright(birefnet_weights, roi=True)
     frames = [*walking(0.25, 3), *walking(0.8, 2)]
