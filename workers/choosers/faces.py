@@ -15,9 +15,10 @@ from stream.errors import WeightsError
 from stream.picture.frames import Alpha, Frame
 from stream.records.options import FacePart
 from stream.settings import Settings
+from workers.device.imagenet import DEVIATION, MEAN
 from workers.device.precision import best_device, chosen_precision
 from workers.device.segmenter import Segmenter
-from workers.device.tensors import DEVIATION, MEAN, Area, Bytes, rgb_bytes
+from workers.device.tensors import Area, Bytes, rgb_bytes
 from workers.weights import preprocessing, transformers_loading
 from workers.weights.class_names import ClassNames
 from workers.weights.known import Say, silent

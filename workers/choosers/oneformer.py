@@ -10,7 +10,7 @@ from transformers import CLIPTokenizer
 
 from stream.errors import WeightsError
 from workers.choosers.class_segmenter import ClassSegmenter, Outputs, Windows
-from workers.device.tensors import DEVIATION, MEAN
+from workers.device.imagenet import DEVIATION, MEAN
 from workers.models.segmentation import scores
 from workers.weights import transformers_loading
 from workers.weights.preprocessing import Preprocessing

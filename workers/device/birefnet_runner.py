@@ -14,7 +14,7 @@ from torch import Tensor
 
 from stream.errors import EngineError
 from workers.device.graphs import Graphs, release
-from workers.device.tensors import DEVIATION, MEAN
+from workers.device.imagenet import DEVIATION, MEAN
 from workers.models.birefnet.fuse import channels_last, fuse
 from workers.models.birefnet.network import BiRefNet
 

@@ -18,9 +18,6 @@ Area = tuple[float, float, float, float]
 """(left, top, right, bottom) of a part of a picture, 0 to 1 of its width and height."""
 WHOLE: Area = (0.0, 0.0, 1.0, 1.0)
 
-MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of RGB from 0 to 1 in ImageNet, with which most networks normalise."""
-
 _UNIT = np.float32(1 / 255)
 _YUV_TO_BYTES = yuv_to_rgb().astype(np.float32)
 _YUV_TO_UNIT = (yuv_to_rgb() / 255).astype(np.float32)

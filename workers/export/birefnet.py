@@ -15,7 +15,8 @@ from torch import nn
 from stream.errors import UsageError, disk_error
 from stream.settings import Settings
 from stream.sinks.parts.partial import Partial
-from workers.device.tensors import DEVIATION, MEAN, Tensor
+from workers.device.imagenet import DEVIATION, MEAN
+from workers.device.tensors import Tensor
 from workers.engines.birefnet import load_network, network_size
 from workers.engines.onnx_file import normalised
 from workers.export import pictures

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from onnx import helper, numpy_helper
@@ -21,15 +22,13 @@ from tests.commands.in_process import mattebox_here
 from tests.media import TALK, read
 from tests.onnx_networks import value, write
 from tests.workers.models.birefnet import deterministic
-from workers.bench.model import random_network
-from workers.device.tensors import DEVIATION, MEAN, rgb_small
+from tests.workers.models.birefnet.networks import lite, run
+from workers.device.imagenet import DEVIATION, MEAN
+from workers.device.tensors import rgb_small
 from workers.export import pictures
 from workers.export.birefnet import CARD, export, folder_beside, published
 from workers.export.check import BOUNDS, Difference, Report, alternately, difference
 from workers.export.precision import Precision
-from workers.models.birefnet.export import write_onnx
-from workers.models.birefnet.network import BiRefNet
-from workers.models.birefnet.swin import SwinConfig
 
 WIDTH, HEIGHT = 64, 32
 
@@ -127,43 +126,49 @@ def test_an_export_that_cannot_work_ends_before_weights_are_read(
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[BiRefNet, Path]:
-    """A small BiRefNet with drawn weights, and its float32 file. torch takes more than a minute to write it."""
+def lite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`birefnet-lite` with drawn weights, in float32. torch takes minutes to write it."""
     pytest.importorskip("onnxscript")
-    network, exact = random_network(SwinConfig(32, (1, 2, 1, 1), 4)), tmp_path_factory.mktemp("tiny") / "tiny.onnx"
-    write_onnx(network, 96, 64, exact)
-    return network, exact
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("precision", "ratio"), [("fp32", 1.0), ("fp16", 1.9), ("int8", 1.4)])
-def test_a_small_birefnet_is_exported(
-    tiny: tuple[BiRefNet, Path], tmp_path: Path, precision: Precision, ratio: float
-) -> None:
-    network, exact = tiny
-    partial, seen = Partial(tmp_path / "tiny.onnx"), pictures.of_clip(TALK, 96, 64, Settings())
-    with folder_beside(partial) as folder:
-        copied = Path(shutil.copy(exact, folder / "fp32.onnx"))
-        report = published(network, copied, precision, CARD, partial, seen, Settings(), lambda _: None)
-    assert report.smaller >= ratio or precision == "fp32"
-    assert report.difference.largest < 0.01
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("precision", ["fp16", "int8"])
-def test_birefnet_lite_is_exported_and_runs_in_the_engine(tmp_path: Path, precision: str) -> None:
-    weights, file = tmp_path / "lite.safetensors", tmp_path / "lite.onnx"
+    folder = tmp_path_factory.mktemp("lite")
+    weights, file = folder / "lite.safetensors", folder / "lite.onnx"
     tensors = {key: torch.from_numpy(array) for key, array in deterministic.state_dict("lite").items()}
     save_file(tensors, weights)
-    done = mattebox_here("models", "export", f"{weights}@128x96", "-o", file, "--precision", precision)
+    done = mattebox_here("models", "export", f"{weights}@128x96", "-o", file)
     assert done.returncode == 0, done.stderr
-    assert f"lite.onnx: {precision}" in done.stdout
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["lite.onnx", "lite.safetensors"]
+    assert "lite.onnx: fp32" in done.stdout
+    assert sorted(path.name for path in folder.iterdir()) == ["lite.onnx", "lite.safetensors"]
+    return file
+
+
+@pytest.mark.slow
+def test_birefnet_lite_is_that_of_torch_with_any_batch(lite_file: Path) -> None:
+    """It is exported with a batch of two, and runs on two images and on one."""
+    model = onnx.load(str(lite_file))
+    assert {node.domain for node in model.graph.node} == {""}
+    assert sum(node.op_type == "DeformConv" for node in model.graph.node) > 0
+    session = onnxruntime.InferenceSession(str(lite_file), providers=["CPUExecutionProvider"])
+    for batch in (2, 1):
+        images = torch.randn(batch, 3, 96, 128, generator=torch.Generator().manual_seed(batch))
+        (logits,) = session.run(None, {"input": images.numpy()})
+        assert np.abs(logits - run(lite(), images).numpy()).max() <= 1e-3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("precision", "ratio"), [("fp16", 1.9), ("int8", 2.3)])
+def test_birefnet_lite_is_converted_and_runs_in_the_engine(
+    lite_file: Path, tmp_path: Path, precision: Precision, ratio: float
+) -> None:
+    partial, seen = Partial(tmp_path / "lite.onnx"), pictures.of_clip(TALK, 128, 96, Settings())
+    with folder_beside(partial) as folder:
+        copied = Path(shutil.copy(lite_file, folder / "fp32.onnx"))
+        report = published(lite(), copied, precision, CARD, partial, seen, Settings(), lambda _: None)
+    assert report.smaller >= ratio
+    assert report.difference.within(BOUNDS[precision])
     out = tmp_path / "m.mkv"
-    words = ["--weights", file, "--view", "matte", "--temporal", "off", "--end", "0.1"]
+    words = ["--weights", partial.final, "--view", "matte", "--temporal", "off", "--end", "0.1"]
     done = mattebox_here("file", TALK, "-o", out, "--engine", "onnx", *words)
     assert done.returncode == 0, done.stderr
-    check_by_hand(file, out)
+    check_by_hand(partial.final, out)
 
 
 def test_differences_are_absolute_and_never_within_bounds_if_nan() -> None:
