@@ -80,7 +80,7 @@ def picking(studio: Any) -> Iterator[Callable[[], None]]:
     yield begin
     studio.keyboard.press("Escape")
     while studio.locator(".subject").count():
-        studio.locator(".subject button.bare").first.press("Enter")
+        studio.locator(".subject button[aria-label^=Delete]").first.press("Enter")
     shows(studio, red=True, blue=True)
 
 

@@ -163,6 +163,7 @@ def test_a_server_that_vanishes_and_comes_back(clip: Path, server: WhipServer) -
 def test_a_server_that_hangs_up(clip: Path, server: WhipServer) -> None:
     with feeding(clip, spec(server.url), settings=SETTINGS) as feed:
         feed.until("live")
+        until(lambda: server.frames, "frames")  # a server that is still connecting could not say that it closes
         server.call(server.peers["/whip/stage/1"].close("bye"))
         feed.until("live", 2)
     assert "the server closed the connection" in feed.reasons()
