@@ -42,6 +42,6 @@ def test_two_minutes_at_640x480(served: Served) -> None:
 
 
 def test_the_servers_cpu_time_at_1280x720(served: Served) -> None:
-    _, matted = measured(served, (1280, 720), 15.0, 15.0)
+    plain, matted = measured(served, (1280, 720), 15.0, 15.0)
     assert matted.fps_out > 10
-    assert matted.cpu_ms <= 30
+    assert matted.cpu_ms <= 3 * plain.cpu_ms, "2.2 times as much, as measured"
