@@ -160,3 +160,12 @@ def birefnet_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "lite.safetensors"
     numpy.save_file(tensors, path)
     return path
+
+
+@pytest.fixture
+def scene_chooser() -> Iterator[None]:
+    """The chooser that knows the drawn scene of two moving subjects is among the choosers."""
+    from tests.workers.choosers import scene  # needs packages that a machine with a GPU may lack
+
+    with scene.registered():
+        yield

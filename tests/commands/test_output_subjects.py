@@ -1,7 +1,6 @@
 """`-o OUT:NAME`: which texts name subjects and which are file names, and the command from its words to its files."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,8 @@ from stream.records.options import Options
 from tests.commands.in_process import mattebox_here
 from tests.media import numbered_clip, read
 from tests.workers.choosers import scene
+
+pytestmark = pytest.mark.usefixtures("scene_chooser")
 
 SUBJECTS = "ann=point:0.3,0.5", "Bob_2=box:0.5,0,0.5,1", "gone=not:class:car"
 OPTIONS = Options.read(subjects=list(SUBJECTS))
@@ -95,12 +96,6 @@ def test_other_live_outputs_are_not(text: str) -> None:
 
 
 # The command.
-
-
-@pytest.fixture(autouse=True)
-def _known() -> Iterator[None]:
-    with scene.registered():
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -15,12 +15,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Self, cast
 
 import av
+from av.container import InputContainer, OutputContainer
 from av.video.frame import PictureType
 
 from stream.picture.frames import Frame, VideoInfo, to_av
@@ -40,6 +42,8 @@ from workers.matte import Matte
 from workers.scene.backgrounds import open_background
 from workers.scene.composite import render
 
+_CHOSEN = ENCODINGS[".mp4"]
+_RATE = Fraction(30)  # written into the files' headers
 CASES = (("selfie", 640, 480), ("selfie", 1280, 720), ("rvm", 640, 480), ("rvm", 1280, 720))
 
 
@@ -109,25 +113,39 @@ def _in_process(work: Callable[[Path, str, Settings], Run], source: Path, engine
         return pool.submit(work, source, engine, settings).result()
 
 
+@contextmanager
+def _opened(source: Path, folder: str) -> Iterator[tuple[InputContainer, OutputContainer]]:
+    """The source, and an MP4 file in the folder."""
+    with (
+        av.open(str(source)) as container,
+        av.open(f"{folder}/o.mp4", "w", options=_CHOSEN.muxer_options) as output,
+    ):
+        yield container, output
+
+
+def _encoder(output: OutputContainer, info: VideoInfo, settings: Settings) -> av.VideoStream:
+    """The video stream of an output, with the encoder's default threads."""
+    video = add_video(output, _CHOSEN, info, settings)
+    video.codec_context.thread_count = 0
+    return video
+
+
 def _plain_loop(source: Path, engine_name: str, settings: Settings) -> Run:
     options = Options(engine=engine_name)
     engine = engines.load(engine_name, options, settings)
-    chosen = ENCODINGS[".mp4"]
     with (
         tempfile.TemporaryDirectory() as folder,
         _Clock(settings) as clock,
-        av.open(str(source)) as container,
-        av.open(f"{folder}/o.mp4", "w", options=chosen.muxer_options) as output,
+        _opened(source, folder) as (container, output),
     ):
         ingest: Ingest | None = None
         state: EngineState = None
         for picture in container.decode(video=0):
             if ingest is None:
                 ingest = Ingest(picture)
-                info = VideoInfo(*ingest.size, cast(Fraction, picture.time_base), Fraction(30))
+                info = VideoInfo(*ingest.size, cast(Fraction, picture.time_base), _RATE)
                 backdrop = open_background(options.background, info.width, info.height, settings)
-                video = add_video(output, chosen, info, settings)
-                video.codec_context.thread_count = 0
+                video = _encoder(output, info, settings)
             for frame in ingest.push(picture):
                 (result,) = engine.infer([engine.prepare(frame)], [state])
                 state = result.state
@@ -140,18 +158,15 @@ def _plain_loop(source: Path, engine_name: str, settings: Settings) -> Run:
 
 
 def _transcode(source: Path, _: str, settings: Settings) -> Run:
-    chosen = ENCODINGS[".mp4"]
     with (
         tempfile.TemporaryDirectory() as folder,
         _Clock(settings) as clock,
-        av.open(str(source)) as container,
-        av.open(f"{folder}/o.mp4", "w", options=chosen.muxer_options) as output,
+        _opened(source, folder) as (container, output),
     ):
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
-        info = VideoInfo(stream.width, stream.height, cast(Fraction, stream.time_base), Fraction(30))
-        video = add_video(output, chosen, info, settings)
-        video.codec_context.thread_count = 0
+        info = VideoInfo(stream.width, stream.height, cast(Fraction, stream.time_base), _RATE)
+        video = _encoder(output, info, settings)
         for picture in container.decode(stream):
             picture.pict_type = PictureType.NONE  # otherwise the encoder would use the input's key frames
             output.mux(video.encode(picture))

@@ -113,7 +113,8 @@ def _things(decoder: Decoder, side: int, pixels: float, thresholds: Thresholds) 
         for place, own_logits, own_overlaps in zip(places.tolist(), logits, overlaps, strict=True):
             confident = own_overlaps > thresholds.overlap
             resized = decoder.resized(own_logits[confident])
-            masks, areas = resized > 0, (resized > 0).sum((-2, -1))
+            masks = resized > 0
+            areas = masks.sum((-2, -1))
             stable = automatic_masks.stability(resized, thresholds.offset) > thresholds.stability
             kept = stable & (areas >= pixels) & (areas < whole) & (areas > 0)
             masks, scores = masks[kept], own_overlaps[confident][kept].tolist()

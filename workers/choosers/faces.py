@@ -15,12 +15,12 @@ from stream.errors import WeightsError
 from stream.picture.frames import Alpha, Frame
 from stream.records.options import FacePart
 from stream.settings import Settings
-from workers.device.imagenet import DEVIATION, MEAN
 from workers.device.precision import best_device, chosen_precision
 from workers.device.segmenter import Segmenter
 from workers.device.tensors import Area, Bytes, rgb_bytes
 from workers.weights import preprocessing, transformers_loading
 from workers.weights.class_names import ClassNames
+from workers.weights.imagenet import DEVIATION, MEAN
 from workers.weights.known import Say, silent
 from workers.weights.preprocessing import Preprocessing
 from workers.weights.transformers_repos import CATALOGUES

@@ -6,8 +6,8 @@ from typing import Any
 from torch import Tensor
 
 from workers.choosers.class_segmenter import ClassSegmenter, Outputs, Windows
-from workers.device.imagenet import DEVIATION, MEAN
 from workers.models.segmentation import scores
+from workers.weights.imagenet import DEVIATION, MEAN
 from workers.weights.preprocessing import Preprocessing
 
 _SCORES = (384, 384)  # at which the library computes them

@@ -10,9 +10,9 @@ from transformers import CLIPTokenizer
 
 from stream.errors import WeightsError
 from workers.choosers.class_segmenter import ClassSegmenter, Outputs, Windows
-from workers.device.imagenet import DEVIATION, MEAN
 from workers.models.segmentation import scores
 from workers.weights import transformers_loading
+from workers.weights.imagenet import DEVIATION, MEAN
 from workers.weights.preprocessing import Preprocessing
 
 _TASK = "the task is semantic"

@@ -21,9 +21,9 @@ from workers.choosers import automatic_masks, everything, network_input, prompt_
 from workers.choosers.base import Choice, Lister, Question, Region, Search
 from workers.choosers.readable import Readable
 from workers.choosers.tracks import Prompted, Reach, Track, Tracks, by_need, outputs, renamed, restore
-from workers.device.imagenet import DEVIATION, MEAN
 from workers.device.precision import best_device, chosen_precision, label
 from workers.device.tensors import Bytes
+from workers.weights.imagenet import DEVIATION, MEAN
 
 KINDS = ("point", "box", "mask")
 _ROUNDING_S = 1e-4  # of times in prompts

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from stream.errors import EngineError
 from workers.device.graphs import Graphs, release
-from workers.device.imagenet import DEVIATION, MEAN
 from workers.models.birefnet.fuse import channels_last, fuse
 from workers.models.birefnet.network import BiRefNet
+from workers.weights.imagenet import DEVIATION, MEAN
 
 _BATCH = {"cpu": 1, "cuda": 4}
 # Out-of-memory messages of libraries for which torch raises no OutOfMemoryError. The last is cuDNN's.

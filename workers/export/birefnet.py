@@ -15,7 +15,6 @@ from torch import nn
 from stream.errors import UsageError, disk_error
 from stream.settings import Settings
 from stream.sinks.parts.partial import Partial
-from workers.device.imagenet import DEVIATION, MEAN
 from workers.device.tensors import Tensor
 from workers.engines.birefnet import load_network, network_size
 from workers.engines.onnx_file import normalised
@@ -25,6 +24,7 @@ from workers.export.pictures import Pictures
 from workers.export.precision import Precision, to_float16, to_int8
 from workers.models.birefnet.export import OUTPUT, write_onnx
 from workers.weights import birefnet_hub, embedded_card, onnx_cards
+from workers.weights.imagenet import DEVIATION, MEAN
 from workers.weights.known import Say
 from workers.weights.onnx_cards import Activation, Card
 

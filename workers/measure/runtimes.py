@@ -64,7 +64,7 @@ def cases(name: str, settings: Settings) -> list[Case]:
 def measure(case: Case, settings: Settings, say: Say = silent) -> list[Measured]:
     """Measure an engine's network in every runtime that it could have here, and store the result.
 
-    Raises what the engine raises with its own runtime, and OSError if the result cannot be stored.
+    Raises what the engine raises with its own runtime, and DiskError or OSError if the result cannot be stored.
     """
     make: Callable[..., Engine] = find(ENGINES[engine_name(case)].place)
     choices = candidates(case.own, settings, installed("openvino"), processor.flags())

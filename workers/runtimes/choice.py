@@ -8,8 +8,6 @@ measures), or if the settings force it. Knows nothing about engines.
 import json
 import logging
 import math
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -18,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from stream.settings import Settings
+from stream.sinks.parts.partial import Partial
 from workers.runtimes import processor
 from workers.runtimes.base import Choice, Precision
 
@@ -148,14 +147,16 @@ def read(case: Case, settings: Settings) -> list[Measured] | None:
 
 
 def write(case: Case, measured: Sequence[Measured], settings: Settings) -> None:
-    """Store a measurement, as a whole or not at all. Raises OSError."""
+    """Store a measurement, as a whole or not at all. Raises DiskError, OSError."""
     target = path(case, settings)
     target.parent.mkdir(parents=True, exist_ok=True)
     stored = {"key": key(case, settings), "measured": [asdict(each) for each in measured]}
-    handle, name = tempfile.mkstemp(dir=target.parent)
-    with os.fdopen(handle, "w") as file:
-        json.dump(stored, file, indent=1)
-    os.replace(name, target)
+    partial = Partial(target)
+    try:
+        partial.path.write_text(json.dumps(stored, indent=1))
+        partial.publish()
+    finally:
+        partial.discard()
 
 
 def _measured(stored: Mapping[str, Any]) -> Measured:

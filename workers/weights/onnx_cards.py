@@ -13,6 +13,7 @@ from stream.errors import UsageError, WeightsError
 from stream.settings import Settings
 from stream.suggestions import nearest
 from workers.weights import known
+from workers.weights.imagenet import DEVIATION, MEAN
 from workers.weights.input_size import Size, split_size
 from workers.weights.known import Say, Weights
 from workers.weights.sources import Url
@@ -23,7 +24,6 @@ _ENGINE = "onnx"
 _RELEASE = "https://github.com/danielgatis/rembg/releases/download/v0.0.0"
 
 Rgb = tuple[float, float, float]
-_IMAGENET_MEAN, _IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Activation(StrEnum):
@@ -46,8 +46,8 @@ class Card:
     """
 
     about: str
-    mean: Rgb = _IMAGENET_MEAN
-    deviation: Rgb = _IMAGENET_DEVIATION
+    mean: Rgb = MEAN
+    deviation: Rgb = DEVIATION
     by_maximum: bool = False
     side_px: int = 512
     output: int | str | None = None

@@ -21,7 +21,7 @@ from workers.choosers.automatic_masks import Thresholds, mask_overlap
 from workers.choosers.base import Question, Region, Search
 from workers.choosers.everything import Decoder
 from workers.choosers.tracking import Tracker
-from workers.device.imagenet import DEVIATION, MEAN
+from workers.weights.imagenet import DEVIATION, MEAN
 
 FOLDERS: dict[str, Callable[[Path], Path]] = {"sam2": tiny_models.sam2, "edgetam": tiny_models.edge_tam}
 POINT = Prompt(kind="point", place=(0.2, 0.5))

@@ -25,7 +25,7 @@ from workers.choosers import network_input
 from workers.choosers.base import Choice, Question
 from workers.choosers.tracking import Tracker
 from workers.choosers.tracks import Reach, Tracks
-from workers.device.imagenet import DEVIATION, MEAN
+from workers.weights.imagenet import DEVIATION, MEAN
 
 FOLDERS = {"sam2": tiny_models.sam2, "edgetam": tiny_models.edge_tam}
 WIDTH, HEIGHT = 96, 64

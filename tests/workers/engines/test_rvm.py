@@ -30,12 +30,16 @@ def test_a_new_size_starts_over(rvm: Rvm) -> None:
     np.testing.assert_array_equal(changed.alpha, fresh.alpha)
 
 
-def test_a_failure_is_an_engine_error(rvm: Rvm) -> None:
+def refuses_a_broken_state(engine: Rvm) -> None:
     (frame,) = clip(160, 120, 1)
-    (result,) = infer(rvm, [frame], [None])
+    (result,) = infer(engine, [frame], [None])
     broken = type(result.state)(result.state.size, result.state.maps[::-1])
     with pytest.raises(EngineError, match="rvm"):
-        infer(rvm, [frame], [broken])
+        infer(engine, [frame], [broken])
+
+
+def test_a_failure_is_an_engine_error(rvm: Rvm) -> None:
+    refuses_a_broken_state(rvm)
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +69,5 @@ def test_openvino_keeps_videos_apart_and_starts_over_at_a_new_size(in_openvino: 
 
 
 def test_openvino_reports_a_broken_state(in_openvino: Rvm) -> None:
-    (frame,) = clip(160, 120, 1)
-    (result,) = infer(in_openvino, [frame], [None])
-    broken = type(result.state)(result.state.size, result.state.maps[::-1])
-    with pytest.raises(EngineError, match="rvm"):
-        infer(in_openvino, [frame], [broken])
-    infer(in_openvino, [frame], [None])
+    refuses_a_broken_state(in_openvino)
+    infer(in_openvino, clip(160, 120, 1), [None])

@@ -31,6 +31,8 @@ from workers.live.device_thread import DeviceThread
 from workers.matte import Matte
 from workers.scene.backgrounds import open_background
 
+pytestmark = pytest.mark.usefixtures("scene_chooser")
+
 RATE = 10
 SETTINGS = Settings(threads=1)
 
@@ -39,12 +41,6 @@ class Shy(Scene):
     """Does not find the blue subject from 1 to 1.8 s."""
 
     hidden: ClassVar = {"blue": (1.0, 1.8)}
-
-
-@pytest.fixture(autouse=True)
-def _known() -> object:
-    with scene.registered():
-        yield
 
 
 @pytest.fixture(scope="module")

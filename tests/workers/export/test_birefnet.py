@@ -23,12 +23,12 @@ from tests.media import TALK, read
 from tests.onnx_networks import value, write
 from tests.workers.models.birefnet import deterministic
 from tests.workers.models.birefnet.networks import lite, run
-from workers.device.imagenet import DEVIATION, MEAN
 from workers.device.tensors import rgb_small
 from workers.export import pictures
 from workers.export.birefnet import CARD, export, folder_beside, published
 from workers.export.check import BOUNDS, Difference, Report, alternately, difference
 from workers.export.precision import Precision
+from workers.weights.imagenet import DEVIATION, MEAN
 
 WIDTH, HEIGHT = 64, 32
 

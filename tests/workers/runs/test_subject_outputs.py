@@ -34,15 +34,11 @@ from workers.files.watcher import Watcher
 from workers.files.work import Work
 from workers.runs.file import FileRun, Target, run_file
 
+pytestmark = pytest.mark.usefixtures("scene_chooser")
+
 SETTINGS = Settings(hw_encode=False, threads=1)
 SPECS = "red=red", "blue=blue"
 Levels = npt.NDArray[np.int_]
-
-
-@pytest.fixture(autouse=True)
-def _known() -> Iterator[None]:
-    with scene.registered():
-        yield
 
 
 @pytest.fixture(scope="module")

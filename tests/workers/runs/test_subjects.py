@@ -1,6 +1,5 @@
 """`mattebox file` and jobs with chosen subjects: received frames of a drawn scene."""
 
-from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 from typing import ClassVar, TextIO
@@ -27,6 +26,8 @@ from workers.files.watcher import Watcher
 from workers.files.work import Work
 from workers.runs.file import FileRun, run_file
 
+pytestmark = pytest.mark.usefixtures("scene_chooser")
+
 SETTINGS = Settings(hw_encode=False, threads=1)
 WHITE = 235
 
@@ -38,12 +39,6 @@ class Shy(Scene):
 
 
 SHY = "tests.workers.runs.test_subjects:Shy"
-
-
-@pytest.fixture(autouse=True)
-def _known() -> Iterator[None]:
-    with scene.registered():
-        yield
 
 
 @pytest.fixture(scope="module")
