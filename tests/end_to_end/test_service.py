@@ -53,6 +53,7 @@ async def is_empty(http: httpx.AsyncClient) -> bool:
     return await held(http) == 0
 
 
+@pytest.mark.slow  # these run one at a time, without other load
 @asynctest
 async def test_options_take_effect_within_200_ms(served: Served) -> None:
     async with calling(served.url, Camera(), "H264", background="color:#ff0000", **BEHIND) as caller:
@@ -73,13 +74,14 @@ async def test_every_kind_of_option_changes_while_live(served: Served) -> None:
     async with calling(served.url, Camera(rate=20), "H264", background="color:#ff0000", **BEHIND) as caller:
         await until(lambda: len(caller.pictures) > 5 and apart(below(caller)[-1], RED) < 40, what="red")
 
-        took_ms = []
+        pictures = []
 
         async def shows(rgb: tuple[int, ...], **options: object) -> None:
-            sent_s = time.monotonic()
+            """Counts the pictures from the server's answer to the first with the new options, this one included."""
             assert (await caller.change(**options)).status_code == 200
+            since = len(caller.pictures)
             await until(lambda: apart(below(caller)[-1], rgb) < 40, what=f"{rgb} of {options}, not {below(caller)[-1]}")
-            took_ms.append(1000 * (time.monotonic() - sent_s))
+            pictures.append(len(caller.pictures) - since)
 
         await shows((0, 0, 0), view="matte")
         await shows((60, 120, 200), background="none", view="composite")
@@ -89,8 +91,8 @@ async def test_every_kind_of_option_changes_while_live(served: Served) -> None:
         )
         await shows((0, 0, 0), edges={}, **BEHIND)
         await shows(BLUE, view="composite", engine="selfie", key=None)  # finds no person in this picture
-        print(f"view, background, temporal, edges, key, engine: {[round(ms) for ms in took_ms]} ms")
-        assert statistics.median(took_ms) < 200
+        print(f"view, background, temporal, edges, key, engine: {pictures} pictures")
+        assert statistics.median(pictures) <= 4, "200 ms at 20 pictures a second; in milliseconds in another test"
         end_s = time.monotonic() + 5
         while (meters := (await caller.record())["meters"]) is None:  # a worker reports them about once a second
             assert time.monotonic() < end_s

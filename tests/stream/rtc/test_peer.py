@@ -53,11 +53,9 @@ def test_offers_that_never_connect_are_released_at_their_deadline() -> None:
         changes: list[tuple[str, str]] = []
         before, tasks = open_resources(), len(asyncio.all_tasks())
         peers = [Peer(SHORT_TIMEOUTS, lambda state, reason: changes.append((state, reason))) for _ in range(20)]
-        start_s = time.monotonic()
         for peer in peers:
             await peer.answer(CHROMIUM)
-        await until(lambda: len(changes) == 20, 3.0)
-        assert time.monotonic() - start_s < 2.5
+        await until(lambda: len(changes) == 20, 2.5)
         assert set(changes) == {("closed", "connect_timeout")}
         await asyncio.sleep(0.05)
         assert open_resources() == before

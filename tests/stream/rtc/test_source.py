@@ -22,6 +22,7 @@ from tests.fakes import ListSink, Unchanged
 from tests.media import Image, number_of, numbered
 from tests.orientations import UPRIGHT, corners, quartered, with_message
 from tests.pictures import stored
+from tests.waiting import until
 
 SETTINGS = Settings(hw_encode=False)
 
@@ -42,14 +43,14 @@ def encoded_images(codec: str, images: list[Image], first: int = 0) -> Iterator[
 
 
 def drained(source: WebRtcSource, pictures: Iterable[Encoded]) -> list[Frame]:
-    """All decoded frames; each is taken before the next arrives."""
+    """All decoded frames; each is decoded, or counted as dropped, before the next arrives."""
     frames: list[Frame] = []
+    before = source.dropped["decode"]
     thread = threading.Thread(target=lambda: frames.extend(source))
     thread.start()
-    for picture in pictures:
+    for number, picture in enumerate(pictures, start=1):
         source.take(picture)
-        time.sleep(0.01)
-    time.sleep(0.05)
+        until(lambda: len(frames) + source.dropped["decode"] - before >= number, "a frame", 0.002)  # noqa: B023
     source.take(None)
     thread.join(5)
     assert not thread.is_alive()

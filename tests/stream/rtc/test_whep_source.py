@@ -85,6 +85,7 @@ def server(flashing: Path) -> Iterator[WhepServer]:
         yield running
 
 
+@pytest.mark.slow  # these run one at a time, without other load
 def test_pictures_and_sound_arrive_in_step_and_the_session_is_deleted(server: WhepServer) -> None:
     with watching(server.url) as seen:
         until(lambda: len(seen.pictures) > 110 and len(seen.sound) > 200, f"pictures and sound, {seen.states}")
