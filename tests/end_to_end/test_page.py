@@ -58,12 +58,13 @@ def test_the_camera_comes_back_in_front_of_the_colour(served: Served, clip: Path
         tab.click("#stop")
 
 
+@pytest.mark.slow  # these run one at a time, without other load
 @pytest.mark.parametrize(
     ("number", "state", "limit_ms"),
     [
         (signal.SIGKILL, "reconnecting", 3000),
-        pytest.param(signal.SIGTERM, "draining", 3000, marks=pytest.mark.slow),
-        pytest.param(signal.SIGSTOP, "reconnecting", 10_000, marks=pytest.mark.slow),
+        (signal.SIGTERM, "draining", 3000),
+        (signal.SIGSTOP, "reconnecting", 10_000),
     ],
 )
 def test_the_video_is_back_soon_after_its_worker_ended_or_hangs(

@@ -36,7 +36,7 @@ async def test_an_offer_that_no_worker_takes_in_time(server: RedisServer) -> Non
         session = new()
         start_s = asyncio.get_running_loop().time()
         assert await web.offer(session, "v=0", 0.3) is None
-        assert asyncio.get_running_loop().time() - start_s < 0.8
+        assert asyncio.get_running_loop().time() - start_s < 2.0
         found = await web.session(session.id)
         assert found is not None
         assert (found.state, found.reason) == (SessionState.FAILED, "no_worker")
@@ -73,7 +73,7 @@ async def test_an_offer_that_is_handed_back_is_taken_by_another_worker(server: R
 async def test_an_offer_that_is_handed_back_expires_as_before(server: RedisServer) -> None:
     async with stores(server, 2) as (web, worker):
         session = new()
-        waiting = asyncio.create_task(web.offer(session, "v=0", 0.6))
+        waiting = asyncio.create_task(web.offer(session, "v=0", 2.0))
         taken = await worker.take("w1", PATIENCE_S)
         assert taken is not None
         await worker.hand_back(*taken)
@@ -89,7 +89,7 @@ async def test_an_offer_that_is_handed_back_expires_as_before(server: RedisServe
 async def test_a_worker_that_dies_before_it_answers(server: RedisServer) -> None:
     async with stores(server, 2) as (web, worker):
         session = new()
-        waiting = asyncio.create_task(web.offer(session, "v=0", 0.5))
+        waiting = asyncio.create_task(web.offer(session, "v=0", 2.0))
         taken = await worker.take("w1", PATIENCE_S)
         assert taken is not None
         assert await waiting is None
@@ -247,8 +247,10 @@ async def test_too_many_offers_are_refused_at_once(server: RedisServer, monkeypa
     monkeypatch.setattr(lifetimes, "WAITING", 2)
     scripts.script.cache_clear()
     async with stores(server) as (web,):
-        waiting = [asyncio.create_task(web.offer(new(), "v=0", 0.5)) for _ in range(2)]
-        await asyncio.sleep(0.1)
+        sessions = [new(), new()]
+        waiting = [asyncio.create_task(web.offer(session, "v=0", 2.0)) for session in sessions]
+        for session in sessions:
+            await eventually(lambda: web.session(session.id), "the offer")  # noqa: B023
         refused = await web.offer(new(), "v=0", PATIENCE_S)
         assert refused is not None
         assert refused.problem == "full"

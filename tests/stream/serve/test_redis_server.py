@@ -14,6 +14,7 @@ import redis
 from stream.errors import ServerError
 from stream.serve.redis_server import Embedded, address, answers, command, find_server
 from tests.media import ROOT
+from tests.waiting import PATIENCE_S
 
 HOLDER = """
 import sys, time
@@ -40,7 +41,7 @@ def holder(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
     assert eventually(lambda: not answers(tmp_path))
 
 
-def eventually(condition: object, limit_s: float = 2.0) -> bool:
+def eventually(condition: object, limit_s: float = PATIENCE_S) -> bool:
     assert callable(condition)
     until_s = time.monotonic() + limit_s
     while time.monotonic() < until_s:
@@ -102,7 +103,7 @@ def test_it_ends_with_a_killed_parent_and_the_next_server_has_its_data(
     write(address(tmp_path), "a")
     holder.send_signal(signal.SIGKILL)
     holder.wait()
-    assert eventually(lambda: not answers(tmp_path), 1.0)
+    assert eventually(lambda: not answers(tmp_path))
     assert (tmp_path / "redis.sock").exists()  # a stale socket is no obstacle
     with Embedded(tmp_path) as server:
         assert read(server.url, "a") == b"kept"
@@ -125,7 +126,7 @@ def test_concurrent_starts_give_one_server(tmp_path: Path) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)  # all of them wait behind it
         racers = [subprocess.Popen(command(tmp_path), cwd=ROOT, stdout=subprocess.DEVNULL) for _ in range(4)]
         time.sleep(0.3)
-    assert eventually(lambda: answers(tmp_path), 5.0)
+    assert eventually(lambda: answers(tmp_path))
     with redis.Redis.from_url(address(tmp_path)) as client:
         assert client.info("server")["process_id"] in [racer.pid for racer in racers]
     for racer in racers:

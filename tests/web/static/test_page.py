@@ -1,6 +1,5 @@
 """The page in a real Chromium with a fake camera, against the real server and a worker double."""
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -72,12 +71,9 @@ def test_a_killed_worker_is_noticed_and_replaced(
     start_worker("two")
     ready(workerless, 2)
     page.evaluate(WATCH)
-    began_s = time.monotonic()
     first.kill()
-    while "reconnecting" not in page.evaluate("seen.states"):
-        assert time.monotonic() - began_s < 3
+    until(lambda: "reconnecting" in page.evaluate("seen.states"), "the page notices")
     state(page, "live")
-    assert time.monotonic() - began_s < 5  # 3 s on an idle machine
     assert page.evaluate("seen.held"), "the last frame stays visible"
     corner_is(page, SLATE)
     with workerless.client() as http:

@@ -94,6 +94,7 @@ def test_the_sound_of_each_pass_begins_with_its_picture(clip: Path) -> None:
     source.close()
 
 
+@pytest.mark.slow  # these run one at a time, without other load
 def test_it_plays_at_its_own_pace(clip: Path) -> None:
     source = PlayedSource(clip, Settings(), loop=True, duration_s=3.0)
     arrived_s, late_s = [], []
@@ -108,6 +109,7 @@ def test_it_plays_at_its_own_pace(clip: Path) -> None:
     assert rate_of(arrived_s) == pytest.approx(len(arrived_s) / 3.0, rel=0.05)
 
 
+@pytest.mark.slow  # these run one at a time, without other load
 def test_sound_comes_at_its_time_and_not_with_the_next_frame(clip: Path) -> None:
     source = PlayedSource(clip, Settings())
     began_s = time.monotonic()
