@@ -10,6 +10,7 @@ import typer
 from commands import shared_options
 from commands.messages import to_stderr
 from commands.overwriting import check_file, check_not_input
+from stream import limits
 from stream.records.choosers import listing
 from stream.records.engines import AUTO
 
@@ -45,7 +46,9 @@ def subjects(
             min=0.0, max=1.0, metavar="SHARE", help="Leave out what is smaller than this share of the picture."
         ),
     ] = 0.001,
-    most: Annotated[int, typer.Option(min=1, max=500, metavar="N", help="List the N largest at most.")] = 40,
+    most: Annotated[
+        int, typer.Option(min=1, max=limits.CANDIDATES, metavar="N", help="List the N largest at most.")
+    ] = 40,
     overwrite: shared_options.Overwrite = False,
     as_json: shared_options.Json = False,
 ) -> None:

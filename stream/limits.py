@@ -11,6 +11,7 @@ TITLE = 200  # characters of a video's title
 ADDRESS = 2048  # characters of a job's URL or webhook
 ID = 64  # characters of an id in a record
 OUTPUTS = 4  # of a job
+CANDIDATES = 500  # for a subject, in one frame
 JOBS_PAGE, JOBS_PAGE_MOST = 50, 200  # jobs on one page of a list: default and maximum
 FEED_OUTPUTS = 8  # of a feed
 SLATE = 80  # characters of the text that outputs show while their source is away

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from unittest.mock import patch
 
 from stream.records.choosers import CHOOSERS, ChooserRecord
@@ -19,6 +20,8 @@ NAMING = ChooserRecord(
     "naming", "none:Naming", "Names (naming)", "Finds classes.", ("class",),
     live=Rank(5, "finds classes"), files=Rank(5, "finds classes"),
 )  # fmt: skip
+LISTING = replace(QUICK, prompts=("point", "box", "class"), lists=True)
+"""A newer `quick`, which also finds classes and lists candidates."""
 READING = ChooserRecord("reading", "none:Reading", "Reads (reading)", "Finds words.", ("words", "mask"))
 
 ALL = (FOLLOWING, QUICK, NAMING, READING)

@@ -32,7 +32,7 @@ from web.stores.backgrounds import BackgroundStore
 from web.stores.job_forecast import JobForecast
 from web.stores.job_watch import JobWatch
 from web.stores.open_uploads import open_uploads
-from web.videos import events, job_form, previews, results, sources, uploads, webhooks
+from web.videos import candidates, events, job_form, previews, results, sources, uploads, webhooks
 from web.videos import jobs as jobs_api
 from web.videos.sweeper import Sweeper
 from web.videos.webhooks import Deliveries
@@ -85,6 +85,7 @@ def create_app(settings: Settings, store: LiveStore) -> FastAPI:
         job_form,  # before the other route for POST /api/jobs
         jobs_api,
         results,
+        candidates,
         previews,
         webhooks,
         login,

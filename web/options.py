@@ -55,7 +55,8 @@ class EngineOut(BaseModel):
 
 class ChooserOut(BaseModel):
     """A chooser, which finds the subjects that prompts describe. label, sentence, heavy, live, files: as of an engine.
-    prompts: the kinds of prompts that it understands. recurrent: it follows the subjects, from the first frame on."""
+    prompts: the kinds of prompts that it understands. recurrent: it follows the subjects, from the first frame on.
+    lists: it can list what could be a subject, as POST /api/candidates does."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -65,6 +66,7 @@ class ChooserOut(BaseModel):
     prompts: list[PromptKind]
     heavy: bool
     recurrent: bool
+    lists: bool
     live: Rank | None
     files: Rank | None
 

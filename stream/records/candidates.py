@@ -1,11 +1,15 @@
-"""What could be a subject in one frame of a video or picture: the answer of `mattebox subjects`.
+"""What could be a subject in one frame of a video or picture: the answer of `mattebox subjects` and of
+POST /api/candidates.
 
 Knows nothing about how candidates are found.
 """
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from stream import limits
+from stream.records.engines import AUTO
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Outline = tuple[tuple[Share, Share], ...]
@@ -26,3 +30,17 @@ class Candidate(BaseModel):
         (),
         description="closed lines around its parts and its holes; what lies inside an odd number of them belongs to it",
     )
+
+
+class CandidateSearch(BaseModel):
+    """Which candidates a job lists."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    chooser: str = Field(AUTO, max_length=limits.ID, description="what finds them; auto: the best that is available")
+    smallest: Share = Field(0.001, description="share of the picture's area; what is smaller is left out")
+    most: int = Field(40, ge=1, le=limits.CANDIDATES, description="the largest so many are listed")
+
+
+CANDIDATES = TypeAdapter(tuple[Candidate, ...])
+"""A list of them, as JSON in storage."""

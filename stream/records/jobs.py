@@ -23,6 +23,7 @@ from stream.errors import (
     UnreadableMedia,
     WeightsError,
 )
+from stream.records.candidates import CandidateSearch
 from stream.records.formats import DEFAULT, FORMATS, FormatName, OutputFormat
 from stream.records.metadata import Metadata
 from stream.records.options import Background, Options, View
@@ -173,6 +174,9 @@ class Job(SharedRecord):
     priority: Priority = Field(limits.PRIORITY, description="among its owner's jobs; higher runs first")
     webhook: Address = Field("", description="URL that is notified when the job ends")
     listed: bool = Field(True, description="whether it is in the owner's list; previews are not")
+    search: Annotated[CandidateSearch | None, Since(2)] = Field(
+        None, description="lists what could be a subject in the first frame, instead of matting it"
+    )
     state: JobState = JobState.QUEUED
     reason: str = ""
     detail: str = ""

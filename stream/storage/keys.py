@@ -8,6 +8,7 @@ uploads/<id>/tail-<writer>-<n>         the newest bytes of an upload in progress
 jobs/<id>/source                       the video of a job submitted by URL; its plan task; with the job
 jobs/<id>/segments/<n>-<output><end>   a segment of an output; worker of segment n; worker that ends the job
 jobs/<id>/preview.jpg                  a small still of the newest frame; workers, every 2 seconds; with the job
+jobs/<id>/candidates.json              what could be a subject in a frame; the worker that found it; with the job
 jobs/<id>/<output><end>                a result; the worker that joins, or that of the only segment; with the job
 gallery/<name>.jpg                     a generated background; web, on first use; never
 gallery/<name>.small.jpg               its thumbnail; web; never
@@ -106,6 +107,11 @@ def job_segment(id: str, number: int, output: Output) -> str:
 
 def job_result(id: str, output: Output) -> str:
     return f"{job(id)}{output.name}{output.kind.result_suffix}"
+
+
+def job_candidates(id: str) -> str:
+    """What a job with a `search` has found. Outputs cannot have this name: it has a dot that their names lack."""
+    return f"{job(id)}candidates.json"
 
 
 def job_plan(id: str) -> str:

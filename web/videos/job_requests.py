@@ -12,6 +12,8 @@ from stream import limits
 from stream.errors import Fenced, FetchError, NoVideoStream, UnsupportedOutput
 from stream.fetch.safe_http import resolve
 from stream.records import selection
+from stream.records.choosers import listing
+from stream.records.engines import AUTO
 from stream.records.formats import (
     DEFAULT,
     FORMATS,
@@ -141,7 +143,7 @@ async def new_job(here: Context, owner: str, request: JobRequest) -> Job:
     for field in ("url", "webhook"):
         if address := getattr(request, field):
             await _check_address(here, field, address)
-    _check_stream(request.stream, media)
+    check_stream(request.stream, media)
     _check_times(request, media)
     return _job(
         owner, request, options=options, outputs=outputs, media=media,
@@ -226,7 +228,16 @@ async def _finished(here: Context, upload: Upload) -> Upload:
     raise Problem(409, "incomplete", detail, field="upload", retry_s=1)
 
 
-def _check_stream(number: int | None, media: Media | None) -> None:
+def check_chooser(name: str) -> None:
+    """Raise Problem 422 for a chooser that cannot list candidates."""
+    able = [record.name for record in listing()]
+    if name != AUTO and name not in able:
+        detail = f"{name!r} does not list candidates; use one of: {', '.join((AUTO, *able))}"
+        raise Problem(422, "invalid", detail, field="chooser")
+
+
+def check_stream(number: int | None, media: Media | None) -> None:
+    """Raise Problem 422 for a video stream that the file does not have. media: None if unknown."""
     if number is None or media is None:
         return
     if media.still:

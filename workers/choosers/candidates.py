@@ -1,19 +1,39 @@
 """Candidates for a subject in a frame, as records: a chooser's regions, numbered from the largest, with outlines."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
+from stream.errors import UnreadableMedia
 from stream.picture.frames import Frame
 from stream.records.candidates import Candidate, Outline
+from stream.records.metadata import Metadata
 from stream.records.subjects import Prompt
-from workers.choosers.automatic_masks import Mask
+from stream.settings import Settings
+from stream.sources import open_source
+from stream.sources.base import SourceOptions
 from workers.choosers.base import Lister, Region, Search
 
+Mask = npt.NDArray[np.bool_]
 _DECIMALS = 4  # of coordinates and shares
 _STRAIGHT_PX = 0.8  # how far an outline's line may be from the mask's border, in pixels of the mask
 _MS = 1000
+
+
+def frame_at(path: Path, at_s: float, settings: Settings, stream: int | None = None) -> tuple[Frame, float]:
+    """The first frame of a file at this time or after it, and its time; the frame of a picture has the time 0. stream:
+    as in `SourceOptions`. Raises InputError."""
+    options = SourceOptions(start_s=at_s, stream=stream, metadata=Metadata.DROP)
+    with closing(open_source(path, options, settings)) as source:
+        still = source.info.still is not None
+        for item in source:
+            if isinstance(item, Frame):
+                return item, 0.0 if still else at_s + item.time_s
+    raise UnreadableMedia(f"there is no frame at {at_s:g} s")
 
 
 def find(chooser: Lister, frame: Frame, at_s: float, search: Search) -> list[Candidate]:

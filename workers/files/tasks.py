@@ -1,4 +1,5 @@
-"""Runs the tasks of jobs: plan, segment or join, one at a time.
+"""Runs the tasks of jobs: plan, segment or join, one at a time. For a job that lists candidates, the only segment is
+the search.
 
 A task reads its input from storage, calls `plan.py`, `segments.py` or `join.py`, stores the result, and returns an
 outcome, which the caller reports. Tasks are idempotent. Knows nothing about Redis.
@@ -7,10 +8,12 @@ outcome, which the caller reports. Tasks are idempotent. Knows nothing about Red
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar, cast
 
 from stream.errors import FetchError, UnreadableMedia
 from stream.fetch.safe_http import fetch
 from stream.pump import Warnings
+from stream.records.candidates import CandidateSearch
 from stream.records.job_store import JobTask
 from stream.records.jobs import PLAN, Job, Media, Output, StoredResult, segment_name
 from stream.records.options import Options
@@ -18,9 +21,10 @@ from stream.settings import Settings
 from stream.sinks.parts.joined import Part
 from stream.storage import Storage, keys
 from workers import choosers, engines
+from workers.choosers.base import Lister
 from workers.edges import foreground
 from workers.engines.base import Engine
-from workers.files import segments
+from workers.files import search, segments
 from workers.files.join import Whole
 from workers.files.note import Note, judge
 from workers.files.plan import Plan, make_plan
@@ -63,12 +67,18 @@ class SegmentsMissing:
     names: list[str]
 
 
+T = TypeVar("T", Engine, Lister)
 Outcome = PlanMade | SegmentDone | ResultsJoined | SegmentsMissing
 
 
 def segment_key(job: Job, plan: Plan, number: int, output: Output) -> str:
     """The storage key of a segment's output. If the video is not cut, this is the key of the result itself."""
-    return keys.job_result(job.id, output) if plan.whole else keys.job_segment(job.id, number, output)
+    return result_key(job, output) if plan.whole else keys.job_segment(job.id, number, output)
+
+
+def result_key(job: Job, output: Output) -> str:
+    """The storage key of a result."""
+    return keys.job_result(job.id, output) if job.search is None else keys.job_candidates(job.id)
 
 
 def finished(job: Job, plan: Plan, storage: Storage) -> list[str]:
@@ -93,13 +103,13 @@ class Tasks:
     ) -> None:
         self._settings, self._storage, self._desk = settings, storage, desk
         self._find = video or (lambda job, folder: storage.local(job.source, folder))
-        self._engine: tuple[object, Engine] | None = None
+        self._kept: tuple[object, Engine | Lister] | None = None
         self._video: tuple[str, Path] | None = None
 
     @property
     def device(self) -> str:
-        """The device of the last engine; "" before the first task."""
-        return self._engine[1].device if self._engine else ""
+        """The device of the last engine or chooser; "" before the first task."""
+        return self._kept[1].device if self._kept else ""
 
     def run(self, task: JobTask, watcher: Watcher) -> Outcome:
         """Run a task. Keeps no temporary files but the video. Raises MatteboxError, OSError, and Stopped if stopped."""
@@ -121,6 +131,8 @@ class Tasks:
     # The plan.
 
     def _plan(self, job: Job, folder: Path, watcher: Watcher) -> PlanMade:
+        if job.search is not None:
+            return PlanMade(*search.make_plan(job.search, job, self._settings), [], job.source)
         segments.check(job)
         name, _ = engines.choose(job.options, live=False, settings=self._settings)
         source = job.source or self._fetch(job, folder, watcher)
@@ -151,12 +163,23 @@ class Tasks:
 
     def _segment(self, segment: Segment, folder: Path) -> SegmentDone:
         work = segment.work
+        if work.job.search is not None:
+            return self._search(work, work.job.search, folder)
         engine = self._loaded(work.job, work.plan.engine, work.plan.chooser)
         note = segments.run_segment(segment, folder, engine)
         work.watcher.check()
         for output, path in zip(work.job.outputs, segment.files(folder), strict=True):
             self._storage.put(segment_key(work.job, work.plan, segment.number, output), path)
         return SegmentDone(work.watcher.frames, note)
+
+    def _search(self, work: Work, wanted: CandidateSearch, folder: Path) -> SegmentDone:
+        name = work.plan.chooser
+        chooser = self._keep(("lister", name), lambda: choosers.load_lister(name, self._settings))
+        path = folder / search.FILE
+        path.write_bytes(search.run(wanted, work.job, work.path, chooser, self._settings))
+        work.watcher.check()
+        self._storage.put(keys.job_candidates(work.job.id), path)
+        return SegmentDone(1, Note.expected(work.plan, 0))
 
     # The join.
 
@@ -210,8 +233,9 @@ class Tasks:
         self._desk.remove("part")
 
     def _result(self, job: Job, output: Output) -> StoredResult:
-        key = keys.job_result(job.id, output)
-        return StoredResult(key=key, bytes=self._storage.size(key), mime=output.kind.mime)
+        key = result_key(job, output)
+        mime = output.kind.mime if job.search is None else search.MIME
+        return StoredResult(key=key, bytes=self._storage.size(key), mime=mime)
 
     # Kept for the next task.
 
@@ -236,10 +260,14 @@ class Tasks:
         options = options.model_copy(update={"chooser": chooser}) if chooser else options
         colours = foreground.should_estimate(options, soft=True)  # depends on view and background, too
         key = (name, chooser, engines.read_options(options), options.keep, colours)
-        if self._engine is None or self._engine[0] != key:
-            self._engine = None  # frees its memory before another engine is loaded
-            self._engine = key, engines.load(name, options, self._settings)
-        return self._engine[1]
+        return self._keep(key, lambda: engines.load(name, options, self._settings))
+
+    def _keep(self, key: object, load: Callable[[], T]) -> T:
+        """What was loaded for this key, or is loaded now; it is kept until something else is needed."""
+        if self._kept is None or self._kept[0] != key:
+            self._kept = None  # frees its memory before something else is loaded
+            self._kept = key, load()
+        return cast(T, self._kept[1])
 
 
 def _showing_most(job: Job) -> Options:

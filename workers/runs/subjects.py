@@ -1,23 +1,20 @@
 """Lists what could be a subject in one frame: the implementation of `mattebox subjects`."""
 
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from PIL import Image
 
 from stream.address import Address
-from stream.errors import UnreadableMedia, UsageError, disk_error
+from stream.errors import UsageError, disk_error
 from stream.picture.frames import Frame
 from stream.records.candidates import Candidate
 from stream.records.engines import AUTO
 from stream.records.formats import PICTURE_NAMES, still_for
-from stream.records.metadata import Metadata
 from stream.settings import Settings
 from stream.sinks.parts.partial import Partial
-from stream.sources import is_live, open_source
-from stream.sources.base import SourceOptions
+from stream.sources import is_live
 from workers import choosers
 from workers.choosers import candidates
 from workers.choosers.base import Search
@@ -50,7 +47,7 @@ def run_subjects(task: SubjectsRun, settings: Settings, say: Say) -> list[Candid
         raise UsageError("a live source cannot be listed; use a file")
     partial = None if task.picture is None else _partial(task.picture)
     threads.apply(settings)
-    frame, at_s = _frame(task, settings)
+    frame, at_s = candidates.frame_at(task.source, task.at_s, settings)
     chooser = choosers.load_lister(name, settings, say)
     say(f"chooser {name} on {chooser.device}: {reason}")
     found = candidates.find(chooser, frame, at_s, task.search)
@@ -71,17 +68,6 @@ def _partial(picture: Path) -> Partial:
     if still_for(picture.suffix.lower()) is None:
         raise UsageError(f"{picture}: the candidates are drawn into a picture; use one of: {PICTURE_NAMES}")
     return Partial(picture)
-
-
-def _frame(task: SubjectsRun, settings: Settings) -> tuple[Frame, float]:
-    """The first frame at the time or after it, and its time. Raises InputError."""
-    options = SourceOptions(start_s=task.at_s, metadata=Metadata.DROP)
-    with closing(open_source(task.source, options, settings)) as source:
-        still = source.info.still is not None
-        for item in source:
-            if isinstance(item, Frame):
-                return item, 0.0 if still else task.at_s + item.time_s
-    raise UnreadableMedia(f"{task.source}: there is no frame at {task.at_s:g} s")
 
 
 def _write(partial: Partial, frame: Frame, found: Sequence[Candidate]) -> None:

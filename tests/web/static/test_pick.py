@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from tests import waiting
-from tests.chooser_records import NAMING, QUICK, registered
+from tests.chooser_records import LISTING, NAMING, QUICK, registered
 from tests.waiting import PATIENCE_S
 from tests.web.running_site import Site
 from tests.web.static.pages import opened, state, until
 from tests.web.static.test_touch import SMALL
+from tests.web.videos.file_worker import SUGGESTED, FileWorkerDouble
 
 MARKS = (
     "[...document.querySelectorAll('.marks .mark')].map((each) => [each.style.left, each.style.top, each.className])"
@@ -352,3 +353,24 @@ def test_axe_finds_nothing_serious(picking: Any, audited: Callable[[str], None])
     picking.keyboard.press("Escape")
     picking.keyboard.press("Escape")
     audited("subjects")
+
+
+def test_suggestions_from_the_cameras_frame(page: Any, video_site: Site) -> None:
+    files = FileWorkerDouble(video_site, candidates=SUGGESTED)
+    with registered(LISTING):
+        opened(page, video_site)
+        page.click("#pick-open")
+        page.click("text=Suggest subjects")
+        assert files.search().chooser == "auto"
+        page.wait_for_selector("text=2 suggestions. Click one to keep it.")
+        click(page, 0.25, 0.5)
+        sent(video_site, ME)
+        page.focus("[aria-label^='Keep suggestion 2, lamp']")
+        assert page.locator(".outlines .emphasised").count() == 1
+        page.keyboard.press("Enter")
+        sent(video_site, ME, {"name": "subject-2", "keep": True, "prompts": ["class:lamp"]})
+        page.click("text=Hide suggestions")
+        assert page.locator(".outlines path").count() == 0
+        storage = video_site.context.storage
+        waiting.until(lambda: not storage.keys("uploads/"), "the camera's frame is removed from the server")
+    files.clear()

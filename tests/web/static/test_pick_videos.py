@@ -9,13 +9,14 @@ import httpx
 import pytest
 
 from stream.records.options import View
-from tests.chooser_records import NAMING, QUICK, registered
+from tests.chooser_records import LISTING, NAMING, QUICK, registered
+from tests.conftest import PICTURES
 from tests.media import TALK, numbered_clip, remuxed
 from tests.waiting import PATIENCE_S
 from tests.web.running_site import Site
 from tests.web.static.pages import png
 from tests.web.static.test_pick import drag, near
-from tests.web.videos.file_worker import FileWorkerDouble, done
+from tests.web.videos.file_worker import SUGGESTED, FileWorkerDouble, done
 from tests.web.videos.tus import uploaded
 
 READY = ".draft .status[data-tone=good]"
@@ -234,3 +235,41 @@ def test_axe_finds_nothing_serious(
     assert videos.evaluate(
         "() => document.querySelector('#pick').scrollWidth <= document.querySelector('#pick').clientWidth"
     )
+
+
+def test_suggestions_are_picked_on_the_picture_and_by_their_buttons(videos: Any, site: Site) -> None:
+    files = FileWorkerDouble(site, result=TALK.read_bytes(), candidates=SUGGESTED)
+    with registered(LISTING):
+        videos.reload()
+        picking(videos)
+        videos.click("text=Suggest subjects")
+        assert files.search().chooser == "auto"
+        videos.wait_for_selector("text=2 suggestions. Click one to keep it.")
+        assert videos.locator(".outlines path").count() == 2
+        PICTURES.mkdir(exist_ok=True)
+        videos.screenshot(path=PICTURES / "videos_suggestions.png")
+        click(videos, 0.15, 0.15)  # a hole of the first candidate: an ordinary point
+        videos.click("text=New subject")
+        click(videos, 0.4, 0.5)
+        assert videos.locator("#pick .mark-list[aria-label=Suggestions] button").all_inner_texts() == ["2"]
+        videos.click("[aria-label^='Keep suggestion 2, lamp']")
+        videos.click("#pick-next")
+        videos.wait_for_function("!document.querySelector('.outlines path')")
+        videos.click("#pick-done")
+        point, first, second = start(videos, files)
+        assert point.prompts[0].place == pytest.approx((0.15, 0.15), abs=0.01)
+        assert [prompt.spec() for prompt in (*first.prompts, *second.prompts)] == ["point:0.25,0.5", "class:lamp"]
+    files.clear()
+
+
+def test_why_there_are_no_suggestions(videos: Any, files: FileWorkerDouble) -> None:
+    assert not videos.is_visible("text=Suggest subjects")
+    with registered(LISTING):
+        videos.reload()
+        picking(videos)
+        videos.click("text=Suggest subjects")
+        files.fail("failed", "the network is too large")
+        videos.wait_for_selector("text=No suggestions: the network is too large.")
+        videos.click("text=Suggest subjects")
+        files.search()
+        videos.wait_for_selector("text=Nothing was found that could be a subject.")

@@ -3,19 +3,40 @@
 import io
 import tempfile
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
 from PIL import Image
 
+from stream.records.candidates import CANDIDATES, Candidate, CandidateSearch
 from stream.records.job_store import JobTask
 from stream.records.jobs import Job, Media, StoredResult
-from stream.storage import keys
 from tests.waiting import PATIENCE_S
 from tests.web.http_checks import until
 from tests.web.running_site import Site
+from workers.files.tasks import result_key
 
 RESULT = bytes(range(256)) * 1000
+SUGGESTED = (
+    Candidate(
+        number=1,
+        subject="point:0.25,0.5",
+        box=(0.0, 0.0, 0.5, 1.0),
+        area=0.5,
+        score=0.9,
+        outlines=(((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0)), ((0.1, 0.1), (0.2, 0.1), (0.2, 0.2), (0.1, 0.2))),
+    ),
+    Candidate(
+        number=2,
+        subject="class:lamp",
+        box=(0.7, 0.2, 0.2, 0.2),
+        area=0.04,
+        score=0.6,
+        outlines=(((0.7, 0.2), (0.9, 0.2), (0.9, 0.4), (0.7, 0.4)),),
+    ),
+)
+"""The left half, with a hole, and a square on the right."""
 
 
 def submitted(http: httpx.Client, **fields: object) -> str:
@@ -28,8 +49,11 @@ def submitted(http: httpx.Client, **fields: object) -> str:
 class FileWorkerDouble:
     """Runs one step per call, on the site's event loop."""
 
-    def __init__(self, site: Site, name: str = "files", result: bytes = RESULT) -> None:
-        self._site, self._name, self._result = site, name, result
+    def __init__(
+        self, site: Site, name: str = "files", result: bytes = RESULT, candidates: Sequence[Candidate] = ()
+    ) -> None:
+        """candidates: what every search finds."""
+        self._site, self._name, self._result, self._candidates = site, name, result, tuple(candidates)
         self._jobs = site.context.jobs
 
     def task(self) -> JobTask:
@@ -52,8 +76,10 @@ class FileWorkerDouble:
         assert task.name == "join"
         results = {}
         for output in task.job.outputs:
-            key = keys.job_result(task.job.id, output)
-            if packed is not None:
+            key = result_key(task.job, output)
+            if task.job.search is not None:
+                self.put(key, CANDIDATES.dump_json(self._candidates))
+            elif packed is not None:
                 self._site.context.storage.put(key, packed)
             else:
                 self.put(key, pictures() if output.format == "png" else self._result)
@@ -74,6 +100,14 @@ class FileWorkerDouble:
         self.plan()
         self.segment()
         return self.join()
+
+    def search(self) -> CandidateSearch:
+        """Run a search. Returns what was searched for."""
+        planned = self.plan()
+        assert planned.search is not None
+        self.segment()
+        self.join()
+        return planned.search
 
     def clear(self) -> None:
         """Remove all jobs, so that none is left for the next test."""

@@ -1,7 +1,7 @@
 // The layer over a picture on which the user picks subjects: it turns pointers and keys into points and boxes, and draws
 // them. Knows neither live video nor files.
 
-import { make } from "./dom.js";
+import { draw, make } from "./dom.js";
 import { clamped, flipped, isInside, pictureRect, seenPlace } from "./picture_place.js";
 import { readPrompt } from "./subjects.js";
 import { PICK } from "./words.js";
@@ -14,12 +14,13 @@ const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowD
 export class PickLayer {
   /** layer: covers the element that shows the picture. picture(): that element, a video or an image. mirrored(): whether
    * the user sees it mirrored. at(): the frame's time in seconds. isNow(at): whether prompts of that time are drawn as
-   * those of this frame. negative(): whether clicks mean "not this". boxes(): whether boxes are understood. say(text). */
-  constructor({ layer, subjects, picture, say, negative, boxes, mirrored = () => false, at = () => 0, isNow = () => true }) {
-    Object.assign(this, { element: layer, subjects, picture, say, negative, boxes, mirrored, at, isNow });
+   * those of this frame. candidates: those that are shown. negative(): whether clicks mean "not this". boxes(): whether boxes are understood. say(text). */
+  constructor({ layer, subjects, candidates, picture, say, negative, boxes, mirrored = () => false, at = () => 0, isNow = () => true }) {
+    Object.assign(this, { element: layer, subjects, candidates, picture, say, negative, boxes, mirrored, at, isNow });
     Object.assign(this, { cross: [0.5, 0.5], corner: null, grip: null });
     this.marks = make("div", { className: "marks" });
-    this.frame = make("div", { className: "pick-frame", aria: { hidden: true } }, this.marks,
+    this.outlines = draw("svg", { class: "outlines", viewBox: "0 0 1 1", preserveAspectRatio: "none" });
+    this.frame = make("div", { className: "pick-frame", aria: { hidden: true } }, this.outlines, this.marks,
       this.rubber = make("div", { className: "mark box rubber", hidden: true }),
       this.crosshair = make("div", { className: "crosshair", hidden: true }));
     const keys = make("p", { id: `${layer.id}-keys`, hidden: true }, PICK.keys);
@@ -35,6 +36,8 @@ export class PickLayer {
     layer.addEventListener("blur", () => { this.#letGo(); this.crosshair.hidden = true; });
     new ResizeObserver(() => this.place()).observe(layer);
     for (const event of ["change", "emphasis"]) subjects.addEventListener(event, () => this.draw());
+    candidates.addEventListener("change", () => this.draw());
+    layer.addEventListener("pointerleave", () => candidates.emphasise());
   }
 
   /** Follow the picture's size and draw the prompts; called again when the picture has another size or time. */
@@ -61,6 +64,24 @@ export class PickLayer {
       }).filter(Boolean);
     }));
     this.#put(this.crosshair, flipped(this.cross, this.mirrored()));
+    this.#drawCandidates();
+  }
+
+  #drawCandidates() {
+    const { list, emphasised } = this.candidates;
+    this.outlines.classList.toggle("mirrored", this.mirrored());
+    this.outlines.replaceChildren(...list.map(({ number, subject, outlines }) => {
+      const d = outlines.map((corners) => `M${corners.map(([x, y]) => `${x} ${y}`).join("L")}Z`).join("");
+      const state = number === emphasised ? "emphasised" : this.subjects.has(subject) ? "picked" : "";
+      return draw("path", { d, class: state, "fill-rule": "evenodd" });
+    }));
+  }
+
+  /** The candidate at a place that the user sees, or null. Picked ones are no longer candidates: clicks mark points in
+   * them. */
+  #candidate(seen) {
+    const found = this.candidates.at(flipped(seen, this.mirrored()));
+    return found && !this.subjects.has(found.subject) ? found : null;
   }
 
   /** Place an element at a place of the picture, (x, y) or (x, y, width, height). */
@@ -89,6 +110,7 @@ export class PickLayer {
 
   #move(event) {
     const { grip } = this;
+    if (!grip && this.rect && this.candidates.list.length) this.candidates.emphasise(this.#candidate(this.#seen(event))?.number);
     if (!grip || !this.boxes()) return;
     grip.dragged ||= Math.hypot(event.clientX - grip.x, event.clientY - grip.y) >= DRAG_PX;
     if (grip.dragged) this.#stretch(grip.seen, this.#seen(event));
@@ -143,6 +165,8 @@ export class PickLayer {
 
   #point(seen, { altKey, shiftKey }) {
     const inside = !(this.negative() || altKey || shiftKey);
+    const candidate = inside && this.#candidate(seen);
+    if (candidate) { this.say(PICK.picked(PICK.title(this.subjects.pick(candidate.subject)))); return; }
     const { length } = this.subjects.list;
     const title = PICK.title(this.subjects.point(flipped(seen, this.mirrored()), inside, this.at()));
     this.say(!inside && this.subjects.list.length > length ? PICK.cutOut(title) : PICK.added(inside, title));

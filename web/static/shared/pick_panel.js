@@ -6,9 +6,10 @@ import { asName, readPrompt } from "./subjects.js";
 import { PICK } from "./words.js";
 
 export class PickPanel {
-  /** place: the element to fill. subjects: a `Subjects`. */
-  constructor({ place, subjects }) {
-    this.subjects = subjects;
+  /** place: the element to fill. subjects: a `Subjects`. candidates: a `Candidates`. search(): a promise of the candidates
+   * in the picture that is shown, or of null if it is shown no longer. */
+  constructor({ place, subjects, candidates, search }) {
+    Object.assign(this, { subjects, candidates, search });
     this.chips = make("ul", { className: "subjects", aria: { label: PICK.subjects } });
     this.add = make("button", { type: "button", className: "quiet" }, icon("plus"), PICK.add);
     this.add.addEventListener("click", () => this.#add());
@@ -16,13 +17,20 @@ export class PickPanel {
     this.redo = button("redo", PICK.redo, () => this.#travel("redo"));
     this.signs = make("fieldset", { className: "segments signs" }, make("legend", { className: "unseen" }, PICK.sign),
       sign("this", PICK.inside, true), sign("not", PICK.outside, false));
+    this.suggest = make("button", { type: "button", className: "quiet" }, PICK.suggest);
+    this.suggest.addEventListener("click", () => this.#suggest());
+    this.found = make("ul", { className: "mark-list", aria: { label: PICK.suggestions } });
+    for (const event of ["pointerleave", "focusout"]) this.found.addEventListener(event, () => candidates.emphasise());
+    candidates.addEventListener("change", () => this.#showCandidates());
+    this.searched = make("p", { className: "fine", aria: { live: "polite" } });
     this.hint = make("p", { className: "fine pick-hint" });
     this.status = make("p", { className: "unseen", role: "status" });
     this.bar = make("div", { className: "pick-bar" }, this.signs, this.undo, this.redo);
     this.marks = make("ul", { className: "mark-list" });
     this.marks.addEventListener("keydown", (event) => this.#deleteByKey(event));
     for (const event of ["pointerleave", "focusout"]) this.marks.addEventListener(event, () => subjects.emphasise());
-    place.append(this.chips, this.marks, this.bar, this.add, this.hint, this.status);
+    place.append(this.chips, this.marks, this.bar, make("div", { className: "pick-actions" }, this.add, this.suggest),
+      this.found, this.searched, this.hint, this.status);
     subjects.addEventListener("change", () => this.#show());
     this.show(false);
   }
@@ -30,8 +38,10 @@ export class PickPanel {
   /** Whether clicks mean "not this". */
   get negative() { return this.signs.querySelector("[value=not]").checked; }
 
-  /** picking: whether the user can pick now. hint: how to pick. */
-  show(picking, hint = "") {
+  /** picking: whether the user can pick now. hint: how to pick. suggesting: whether the server can list candidates. */
+  show(picking, hint = "", suggesting = false) {
+    this.suggest.hidden = !(picking && suggesting);
+    if (!picking) { this.candidates.clear(); write(this.searched, ""); }
     for (const part of [this.bar, this.add, this.hint]) part.hidden = !picking;
     Object.assign(this, { picking, renamed: "" });
     write(this.hint, hint);
@@ -59,6 +69,7 @@ export class PickPanel {
     this.chips.replaceChildren(...subjects.list.map((subject, index) => this.#chip(subject, index)));
     this.chips.hidden = !subjects.list.length;
     this.#showMarks();
+    this.#showCandidates();
     if (focused) (this.#control(focused) ?? this.chips.querySelector("input") ?? this.add).focus();
     this.showing = false;
     this.undo.disabled = !subjects.past.length;
@@ -71,6 +82,42 @@ export class PickPanel {
       .find((element) => element.dataset.pick === name);
     const isMark = pick.startsWith("mark ");
     return find(pick) ?? (isMark ? this.marks.querySelector("li:last-child button") ?? find(`radio ${this.subjects.active}`) : null);
+  }
+
+  async #suggest() {
+    if (this.candidates.list.length) { this.candidates.clear(); write(this.searched, ""); return; }
+    this.suggest.disabled = true;
+    write(this.searched, PICK.searching);
+    try {
+      const list = await this.search();
+      this.candidates.show(list ?? []);
+      write(this.searched, list ? PICK.suggested(list.length) : "");
+    } catch (error) {
+      write(this.searched, PICK.notSuggested(error.message));
+    }
+    this.suggest.disabled = false;
+  }
+
+  /** A button for each candidate that is not picked yet. */
+  #showCandidates() {
+    const { list } = this.candidates;
+    const left = list.filter(({ subject }) => !this.subjects.has(subject));
+    write(this.suggest, list.length ? PICK.hideSuggestions : PICK.suggest);
+    this.found.hidden = !left.length;
+    const numbers = [...this.found.querySelectorAll("button")].map((each) => Number(each.dataset.number));
+    if (`${numbers}` === `${left.map(({ number }) => number)}`) return; // keeps the focus
+    this.found.replaceChildren(...left.map((candidate) => this.#candidate(candidate)));
+  }
+
+  #candidate({ number, subject, area }) {
+    const label = PICK.suggestion(number, subject, Math.round(100 * area));
+    const pick = make("button", { type: "button", className: "quiet", title: label, aria: { label }, data: { number } }, String(number));
+    pick.addEventListener("click", () => {
+      this.say(PICK.picked(PICK.title(this.subjects.pick(subject))));
+      this.candidates.emphasise();
+    });
+    for (const event of ["pointerenter", "focus"]) pick.addEventListener(event, () => this.candidates.emphasise(number));
+    return make("li", {}, pick);
   }
 
   #chip({ name, keep, prompts }, index) {

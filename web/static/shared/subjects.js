@@ -96,6 +96,18 @@ export class Subjects extends EventTarget {
   /** Add the box between two corners to the active subject, or to a new one. Returns the subject's name. */
   box(first, second, at = 0) { return this.#append(boxPrompt(first, second, at)); }
 
+  /** Make what a prompt finds a subject: the active one if it has no prompts yet, else a new one. Returns its name. */
+  pick(prompt) {
+    const active = this.list[this.index(this.active)];
+    if (active && !active.prompts.length) return this.#append(prompt);
+    const name = this.#free();
+    this.#change([...this.list, { name, keep: true, prompts: [prompt] }], name);
+    return name;
+  }
+
+  /** Whether a subject has this prompt. */
+  has(prompt) { return this.list.some(({ prompts }) => prompts.includes(prompt)); }
+
   /** Keep a subject that was removed from the matte, or the other way round. */
   toggle(name) {
     this.#change(this.list.map((subject) => (subject.name === name ? { ...subject, keep: !subject.keep } : subject)), this.active);

@@ -197,6 +197,12 @@ export const PICK = {
   toggled: (title, keep) => (keep ? `${title} is kept.` : `${title} is removed from the result.`),
   deleted: (title) => `${title} was deleted.`, begun: (title) => `${title}: click what belongs to it.`,
   undone: "Undone.", redone: "Redone.",
+  suggest: "Suggest subjects", hideSuggestions: "Hide suggestions", suggestions: "Suggestions",
+  searching: "Looking for subjects…",
+  suggested: (n) => (n ? `${n === 1 ? "1 suggestion" : `${n} suggestions`}. Click one to keep it.` : "Nothing was found that could be a subject."),
+  notSuggested: (why) => `No suggestions: ${why}.`,
+  suggestion: (number, subject, percent) => `Keep suggestion ${number}${subject.startsWith("class:") ? `, ${subject.slice(6)}` : ""}: ${percent} percent of the picture`,
+  picked: (title) => `${title} is kept.`,
 };
 
 export const BACKGROUNDS = {

@@ -45,6 +45,13 @@ export class Choices extends EventTarget {
     return this.choosers.some(({ name, prompts }) => prompts.includes(kind) && ["auto", name].includes(chosen));
   }
 
+  /** What lists candidates for a subject: the chosen model or "auto"; "" if the server has none. */
+  get lister() {
+    const able = this.choosers.filter(({ lists }) => lists).map(({ name }) => name);
+    const chosen = this.value("chooser");
+    return able.includes(chosen) ? chosen : able.length ? "auto" : "";
+  }
+
   /** What the mattes of an engine are like, in a word or two; its name if the server has no words for it. */
   title(name = "") { return this.engines.find((engine) => engine.name === name)?.title || name; }
 

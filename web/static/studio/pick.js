@@ -1,6 +1,7 @@
 // Picking subjects on the live video. Meanwhile the stage shows the user's own picture, with everything that is not
 // subject tinted; on air, where the server sends the finished video only, this device's camera shines through it.
 
+import { Candidates, searchCamera } from "../shared/candidates.js";
 import { find } from "../shared/dom.js";
 import { PickLayer } from "../shared/pick_layer.js";
 import { PickPanel } from "../shared/pick_panel.js";
@@ -14,16 +15,18 @@ const VIEW = "overlay"; // shows the room, so it is for the user only: see priva
 const OTHER_SHAPES = ["side-by-side", "stacked"];
 
 export class Pick {
-  /** live(): the connection, or null. tools: says whether the video is mirrored. camera(): the stream to show over the
-   * video, or null where the server shows the user's own picture. */
-  constructor({ choices, live, tools, camera }) {
-    Object.assign(this, { choices, live, camera, picking: false, possible: false, before: null });
+  /** live(): the connection, or null. tools: says whether the video is mirrored. own(): the camera's stream, or null.
+   * camera(): that stream if it is shown over the video, or null where the server shows the user's own picture. */
+  constructor({ choices, live, tools, own, camera }) {
+    Object.assign(this, { choices, live, own, camera, picking: false, possible: false, before: null });
     this.button = find("pick-open");
     this.element = find("pick-layer");
     this.video = this.element.querySelector("video");
     this.subjects = new Subjects(this.#chosen);
-    this.panel = new PickPanel({ place: find("pick-subjects"), subjects: this.subjects });
-    this.layer = new PickLayer({ layer: this.element, subjects: this.subjects, picture: () => live()?.shown ?? null,
+    this.candidates = new Candidates();
+    this.panel = new PickPanel({ place: find("pick-subjects"), subjects: this.subjects, candidates: this.candidates,
+      search: () => this.#search() });
+    this.layer = new PickLayer({ layer: this.element, subjects: this.subjects, candidates: this.candidates, picture: () => live()?.shown ?? null,
       mirrored: () => tools.mirrored, negative: () => this.panel.negative, boxes: () => choices.understands("box"),
       say: (text) => this.panel.say(text) });
     this.button.addEventListener("click", () => this.pick(!this.picking));
@@ -56,12 +59,19 @@ export class Pick {
     press("pick-open", picking);
     this.button.querySelector("span").textContent = picking ? PICK.stop : PICK.start;
     const hint = matchMedia("(hover: none)").matches ? PICK.touchHint : PICK.hint;
-    this.panel.show(picking, hint(this.choices.understands("box")));
+    this.panel.show(picking, hint(this.choices.understands("box")), Boolean(this.choices.lister));
     this.#changeView();
     this.#showCamera();
     this.layer.place();
     if (picking) this.element.focus({ preventScroll: true });
     else if (document.activeElement === document.body) this.button.focus({ preventScroll: true });
+  }
+
+  /** What could be a subject in the camera's newest frame; null if the user picks no longer. */
+  async #search() {
+    const stream = this.own();
+    const found = stream ? await searchCamera(stream, { chooser: this.choices.lister }) : null;
+    return this.picking ? found : null;
   }
 
   get #chosen() { return this.choices.value("subjects") ?? []; }

@@ -43,7 +43,7 @@ const measurements = new Measurements({ title: (engine) => choices.title(engine)
 const measure = new Measure();
 const note = (text) => backgrounds.note(text);
 const tools = new Tools({ live: () => live, note });
-const pick = new Pick({ choices, tools, live: () => live, camera: () => (publisher ? camera : null) });
+const pick = new Pick({ choices, tools, live: () => live, own: () => camera, camera: () => (publisher ? camera : null) });
 const recording = new Recording({ live: () => live, note });
 const devices = new Devices();
 const microphone = new Microphone({ devices, changed: (track) => sending().forEach((each) => each.setSound(track)), note });

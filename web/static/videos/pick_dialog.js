@@ -2,6 +2,7 @@
 // of the frame on which it was made.
 
 import { request } from "../shared/api.js";
+import { Candidates, search } from "../shared/candidates.js";
 import { find, make, write } from "../shared/dom.js";
 import { PickLayer } from "../shared/pick_layer.js";
 import { PickPanel } from "../shared/pick_panel.js";
@@ -21,8 +22,10 @@ export class PickDialog {
     }
     this.dialog = find("pick");
     this.subjects = new Subjects();
-    this.panel = new PickPanel({ place: find("pick-subjects"), subjects: this.subjects });
-    this.layer = new PickLayer({ layer: find("pick-layer"), subjects: this.subjects, picture: () => this.picture,
+    this.candidates = new Candidates();
+    this.panel = new PickPanel({ place: find("pick-subjects"), subjects: this.subjects, candidates: this.candidates,
+      search: () => this.#search() });
+    this.layer = new PickLayer({ layer: find("pick-layer"), subjects: this.subjects, candidates: this.candidates, picture: () => this.picture,
       negative: () => this.panel.negative, boxes: () => serverOptions.understands("box"), at: () => this.at,
       isNow: (at) => this.#isNow(at), say: (text) => this.panel.say(text) });
     this.close.addEventListener("click", () => this.dialog.close());
@@ -51,7 +54,7 @@ export class PickDialog {
     write(this.note, "");
     this.subjects.replace(subjects);
     const hint = matchMedia("(hover: none)").matches ? PICK.touchHint : PICK.hint;
-    this.panel.show(true, hint(serverOptions.understands("box")));
+    this.panel.show(true, hint(serverOptions.understands("box")), serverOptions.lists);
     this.times.hidden = Boolean(media?.still);
     if (media?.still) this.#openPicture(source); else this.#openVideo(source);
     this.stage.prepend(this.picture);
@@ -100,8 +103,18 @@ export class PickDialog {
     this.#preview();
   }
 
+  /** What could be a subject in this frame; null if another one is shown meanwhile. */
+  async #search() {
+    const { picked, at } = this;
+    const upload = picked.upload();
+    if (!upload) throw new Error(WORDS.incomplete);
+    const found = await search({ upload, at_s: at, ...picked.fields });
+    return this.picked === picked && this.at === at ? found : null;
+  }
+
   /** Show the frame at a time. */
   #go(at) {
+    this.candidates.clear();
     this.at = Math.min(Math.max(this.start, this.end - this.frameS), Math.max(this.start, at));
     this.#hidePreview();
     this.#showTime();
@@ -187,6 +200,7 @@ export class PickDialog {
   #clear() {
     clearTimeout(this.timer);
     this.picked = null;
+    this.panel.show(false);
     if (this.shown) URL.revokeObjectURL(this.shown.src);
     for (const element of [this.picture, this.shown]) element?.remove();
     if (this.picture instanceof HTMLVideoElement) { this.picture.removeAttribute("src"); this.picture.load(); }

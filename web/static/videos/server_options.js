@@ -27,6 +27,9 @@ class ServerOptions extends EventTarget {
   /** Whether subjects can be found by points and by prompts of this kind. */
   understands(kind) { return this.choosers.some(({ prompts }) => ["point", kind].every((each) => prompts.includes(each))); }
 
+  /** Whether the server can list what could be a subject. */
+  get lists() { return this.choosers.some(({ lists }) => lists); }
+
   format(name) { return this.formats.find((format) => format.name === name); }
 
   /** Whether the format supports transparency. True for a format that is not known yet. */
