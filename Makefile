@@ -70,11 +70,12 @@ check: test-install
 # those that check time limits wait even more. Of these, never two that process much live video, or two that load pages,
 # start many programs or process files (tests/conftest.py).
 test: check
-	$(BIN)/python -m pytest -n 3 -m 'not clocked and not slow and not gpu'
-	$(BIN)/python -m pytest -n 3 --dist loadgroup -m 'clocked and not slow and not gpu'
+	$(BIN)/python -m pytest -n 3 -m 'not clocked and not slow and not long and not gpu'
+	$(BIN)/python -m pytest -n 3 --dist loadgroup -m 'clocked and not slow and not long and not gpu'
 
-# Two tests at a time, except those with time limits.
+# Long tests run as those of `make test`; of slow ones two at a time, except those with time limits.
 test-slow: $(VENV)/.tested-slow
+	$(BIN)/python -m pytest -n 3 --dist loadgroup -m 'long and not slow and not gpu'
 	$(BIN)/python -m pytest -n 2 -m 'slow and not clocked'
 	$(BIN)/python -m pytest -m 'slow and clocked'
 

@@ -243,6 +243,7 @@ mattebox.main()
     assert (done.returncode, done.stdout.splitlines()[-1]) == (code, "handler")
 
 
+@pytest.mark.long
 def test_a_limit_on_file_size_is_a_disk_error_and_leaves_nothing(tmp_path: Path) -> None:
     def limit() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -322,6 +323,7 @@ def test_models_are_listed_and_verified() -> None:
     assert mattebox_here("models", "verify", "selfie").returncode == 0
 
 
+@pytest.mark.long
 def test_doctor_finds_no_problem_on_this_machine() -> None:
     done = mattebox("doctor", "--json")
     assert done.returncode == 0
@@ -342,6 +344,7 @@ def test_an_empty_setting_counts_as_not_set() -> None:
     assert mattebox_here("models", "list", env={"MATTEBOX_OFFLINE": "", "MATTEBOX_THREADS": ""}).returncode == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ["rvm", "selfie"])
 def test_nothing_is_written_to_the_users_home_but_weights(tmp_path: Path, engine: str) -> None:
     """onnxruntime writes an id and a queue of usage reports there, unless this is switched off."""
@@ -361,6 +364,7 @@ def test_the_video_is_matted_even_if_no_message_can_be_written(screen: Path, tmp
     assert len(read(tmp_path / "o.mp4")) == 120
 
 
+@pytest.mark.long
 def test_birefnet_runs_from_a_local_checkpoint(birefnet_weights: Path, tmp_path: Path) -> None:
     pytest.importorskip("torch")
     out = tmp_path / "m.mkv"

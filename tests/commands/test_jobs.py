@@ -195,6 +195,7 @@ def test_a_result_is_saved_with_an_uploaded_background(site: Site, tmp_path: Pat
     assert job["options"]["key"] == [0, 255, 0]
 
 
+@pytest.mark.long
 def test_pictures_are_unpacked_unless_a_zip_file_is_named(site: Site, tmp_path: Path) -> None:
     clip = numbered_clip(tmp_path / "clip.mp4", 3)
     words = ("submit", clip, "--engine", "chroma", "--background", "transparent")

@@ -19,6 +19,7 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield server.url
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("kind", "ready"), [("files", "takes files"), ("live", "room for")])
 def test_a_worker_outlives_the_terminal(redis_url: str, tmp_path: Path, kind: str, ready: str) -> None:
     with subprocess.Popen(

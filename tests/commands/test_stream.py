@@ -209,6 +209,7 @@ def test_errors_are_one_line(arguments: list[str], message: str) -> None:
     assert not (ROOT / "out.mp4").exists()
 
 
+@pytest.mark.long
 def test_the_text_of_the_slate_is_recorded_while_the_camera_is_away(
     server: RtspServer, recorder: Callable[..., Recorder], tmp_path: Path
 ) -> None:

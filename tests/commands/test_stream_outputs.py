@@ -69,6 +69,7 @@ def test_servers_and_files_at_once(server: RtmpServer, tmp_path: Path) -> None:
         assert max(abs(offset) for offset in offsets_s(flashes, beeps)) <= 0.04, path
 
 
+@pytest.mark.long
 def test_without_sound_at_a_lower_rate_and_size(tmp_path: Path) -> None:
     clip, out = make_clip(tmp_path / "clip.mp4", 2), tmp_path / "out.mp4"
     options = ["--rate", "10", "--size", "160x120", "--audio", "off", "--bitrate", "300k", "--engine", "chroma"]

@@ -77,6 +77,7 @@ def test_a_worker_needs_no_shared_disk(s3: Settings, redis_url: str, tmp_path: P
     assert np.ptp(frames[0].pixels[24:48]) > 20, "the background picture replaces the uniform colour"
 
 
+@pytest.mark.long
 def test_a_redis_cluster(tmp_path: Path) -> None:
     clip = numbered_clip(tmp_path / "c.mp4", 20)
     settings = Settings(data_dir=tmp_path / "web", storage=str(tmp_path / "storage"))
@@ -92,6 +93,7 @@ def test_a_redis_cluster(tmp_path: Path) -> None:
             assert http.get(url, headers={"Range": "bytes=0-3"}).content == b"\x1a\x45\xdf\xa3", "the start of Matroska"
 
 
+@pytest.mark.long
 def test_a_video_from_a_url(redis_url: str, tmp_path: Path) -> None:
     clip = numbered_clip(tmp_path / "c.mp4", 20)
     settings = Settings(data_dir=tmp_path / "web", storage=str(tmp_path / "storage"), allow_private_urls=True)

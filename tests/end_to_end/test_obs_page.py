@@ -109,6 +109,7 @@ async def test_the_blend_is_exact_while_everything_moves() -> None:
         assert mixed_p99 <= 8
 
 
+@pytest.mark.long
 @asynctest
 async def test_it_is_empty_while_the_engine_fails_and_comes_back() -> None:
     async with Stream(Scene(320, 192)).running() as stream:
@@ -184,6 +185,7 @@ async def test_it_reconnects_by_itself_and_is_empty_meanwhile() -> None:
         assert all(url.endswith("/whep/cam?alpha=stacked") for url in stream.offers)
 
 
+@pytest.mark.long
 @asynctest
 async def test_a_refused_link_shows_nothing_and_is_tried_again() -> None:
     async with Stream(Scene(320, 192)).running() as stream:
@@ -197,6 +199,7 @@ async def test_a_refused_link_shows_nothing_and_is_tried_again() -> None:
             await until_state(tab, "live")
 
 
+@pytest.mark.long
 @asynctest
 async def test_sound_is_on_unless_muted() -> None:
     stream = Stream(Scene(320, 192))

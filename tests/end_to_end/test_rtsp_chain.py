@@ -64,7 +64,8 @@ def check(recording: Path, duration_s: float) -> tuple[int, int, float]:
     return len(times), missing, offset_s
 
 
-@pytest.mark.parametrize(("codec", "transport"), [("h264", "tcp"), pytest.param("h265", "udp", marks=pytest.mark.slow)])
+@pytest.mark.slow  # these run one at a time, without other load
+@pytest.mark.parametrize(("codec", "transport"), [("h264", "tcp"), ("h265", "udp")])
 def test_pictures_colours_and_sound_arrive_in_time(tmp_path: Path, codec: str, transport: str) -> None:
     duration_s = 10.0 if codec == "h264" else 6.0
     check(stream_through(tmp_path, codec, transport, duration_s), duration_s)

@@ -313,6 +313,7 @@ RAW = st.sampled_from(
 )
 
 
+@pytest.mark.long
 # WebRTC draws random numbers in another thread, and Hypothesis mistakes them for the test's own.
 @pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
 def test_invalid_options_never_break_a_live_video(served: Served) -> None:

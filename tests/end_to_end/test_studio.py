@@ -163,6 +163,7 @@ def test_views(studio: Any) -> None:
     studio.click("#drawer-open")
 
 
+@pytest.mark.long
 def test_backgrounds(studio: Any, tmp_path: Path) -> None:
     studio.click("#drawer-close")
     studio.keyboard.press("1")

@@ -71,6 +71,7 @@ def test_the_gallery(http: httpx.Client, site: Site, worker: Double, camera_offe
     problem(http.get(f"{PATH}/gallery/nothing/thumbnail"), 404, "not_found")
 
 
+@pytest.mark.long
 def test_gallery_pictures_are_not_uniform(tmp_path: Path) -> None:
     for name in PICTURES:
         with Image.open(painted(tmp_path, name)) as image:

@@ -154,6 +154,7 @@ def test_a_generated_client_uploads_a_video_and_submits_a_job(client: ModuleType
         assert api("uploads.remove_upload")(id, client=http, tus_resumable="1.0.0").status_code == 204
 
 
+@pytest.mark.long
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 def test_the_documentation_page_loads_nothing_from_elsewhere(site: Site, operations: Operations) -> None:
     playwright = pytest.importorskip("playwright.sync_api")

@@ -115,6 +115,7 @@ def test_every_request_gets_an_answer_or_503(
         assert_no_bugs(http, known)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", sorted(UNREADABLE))
 def test_every_request_that_reads_gets_503(
     redis_server: RedisServer, site: Site, tmp_path: Path, camera_offer: str, kind: str

@@ -150,6 +150,7 @@ def test_sound_is_passed_on_at_once_and_its_times_are_unwrapped() -> None:
     assert [(sound.data[0], sound.pts) for sound in taken] == [(0, 0), (1, 960), (3, 2880), (2, 1920)]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("loopback")
 def test_sender_reports_tell_when_media_arrived_and_the_round_trip_is_still_measured() -> None:
     async def run() -> None:

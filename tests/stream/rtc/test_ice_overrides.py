@@ -61,6 +61,7 @@ def send_check(client: Client, password: str) -> None:
     pair.protocol.send_stun(request, pair.remote_addr)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("signed", [True, False])
 def test_the_clients_own_checks_count_as_consent(signed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """It answers none of ours. Only checks that are signed for this connection count, not the media."""
@@ -81,6 +82,7 @@ def test_the_clients_own_checks_count_as_consent(signed: bool, monkeypatch: pyte
     asyncio.run(run())
 
 
+@pytest.mark.long
 def test_a_client_that_answers_our_checks_needs_to_send_none(monkeypatch: pytest.MonkeyPatch) -> None:
     shorten(monkeypatch)
 

@@ -178,6 +178,7 @@ def test_a_slow_engine_drops_frames_and_adds_no_delay() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.long
 def test_viewers_share_an_encoder_and_a_stuck_one_does_not_stall_the_others() -> None:
     async def run() -> None:
         camera = Client(Camera(), "H264")
@@ -229,6 +230,7 @@ def test_nothing_is_sent_before_the_first_frame_was_made() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.long
 def test_smaller_frames_are_scaled_up_and_larger_or_rotated_ones_change_the_size() -> None:
     sizes = [(128, 96), (64, 48), (192, 144), (96, 128)]
 
@@ -350,6 +352,7 @@ def test_the_bit_rate_follows_the_slowest_viewer() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("codec", ["H264", "VP8"])
 def test_lost_packets_are_retransmitted_and_the_video_continues(codec: str) -> None:
     async def run() -> None:

@@ -137,6 +137,7 @@ async def goes_on(client: Client) -> None:
     await until(lambda: len(client.pictures) > count + 3, what="more pictures")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("codec", ["VP8", "H264"])
 def test_a_clients_malformed_packets_do_not_end_its_video(codec: str, caplog: pytest.LogCaptureFixture) -> None:
     errors: list[Any] = []

@@ -122,6 +122,7 @@ def test_colours_are_right(tmp_path: Path, codec: str, monkeypatch: pytest.Monke
         assert np.mean(errors) < 3, (number, errors)
 
 
+@pytest.mark.long
 def test_lost_packets_are_repaired(server: WhepServer) -> None:
     """One in thirty is lost. The pictures are uniform, and so would not be after a packet that is missing."""
     server.loses = 30

@@ -38,6 +38,7 @@ def counted(most: list[int]) -> Iterator[None]:
     task.cancel()
 
 
+@pytest.mark.long
 @asynctest
 async def test_a_few_files_are_probed_at_a_time(clip: Path) -> None:
     prober, numbers = Prober(Settings()), list[int]()

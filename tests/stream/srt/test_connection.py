@@ -65,6 +65,7 @@ def check_writing(writer: SrtWriter, clip: Path, peer: Receiver) -> None:
     assert peer.received().removeprefix(NULLS) == data
 
 
+@pytest.mark.long
 def test_reads(clip: Path, program: Program, tmp_path: Path) -> None:
     port = free_port()
     with sender(port, clip, SIMPLE, tmp_path), SrtReader(address(port, SIMPLE), PATIENCE_S, program) as reader:
@@ -72,6 +73,7 @@ def test_reads(clip: Path, program: Program, tmp_path: Path) -> None:
         assert reader.connected.is_set()
 
 
+@pytest.mark.long
 def test_reads_without_a_passphrase(clip: Path, tmp_path: Path) -> None:
     port, program = free_port(), only("ffmpeg", tmp_path / "bin")
     with sender(port, clip, "", tmp_path), SrtReader(address(port), PATIENCE_S, program) as reader:
@@ -84,6 +86,7 @@ def test_writes(clip: Path, program: Program, tmp_path: Path) -> None:
         check_writing(SrtWriter(address(port, SIMPLE, 2000), PATIENCE_S, program), clip, peer)
 
 
+@pytest.mark.long
 def test_a_caller_may_come_later(clip: Path, program: Program, tmp_path: Path) -> None:
     """Ours listens; the caller is our own, which writes what PyAV muxes."""
     listener = replace(address(free_port(), SIMPLE), mode="listener")
@@ -201,6 +204,7 @@ def test_a_peer_that_is_frozen_or_killed(clip: Path, program: Program, tmp_path:
         assert _refusal(writer) == "the other side closed the connection"
 
 
+@pytest.mark.long
 def test_a_passphrase_is_not_in_the_process_list(clip: Path, tmp_path: Path) -> None:
     port, program = free_port(), only("ffmpeg", tmp_path / "bin")
     secret = replace(address(port, PASSPHRASE), stream_id="#!::r=key")

@@ -95,6 +95,7 @@ def test_a_source_with_sound_that_comes_back(clip: Path, tmp_path: Path, watched
     assert not any("horse" in str(state) or "horse" in repr(state) for state in source.states)
 
 
+@pytest.mark.long
 def test_a_source_that_waits_for_a_caller(clip: Path, watched: list[Watched]) -> None:
     """The time limit of sources does not end a listener. Here an output of our own calls."""
     port = free_port()

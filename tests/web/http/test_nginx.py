@@ -82,6 +82,7 @@ def _answers(front: Front) -> bool:
         return False
 
 
+@pytest.mark.long
 def test_an_upload_arrives_while_it_is_being_sent(front: Front, settings: Settings) -> None:
     half, arrived = b"x" * 3 * 2**19, threading.Event()  # in all more than nginx accepts by default
 

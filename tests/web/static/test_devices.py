@@ -21,6 +21,7 @@ FAILS = "name => { navigator.mediaDevices.getUserMedia = async () => { throw new
 OPTIONS = "[...document.querySelectorAll('#device-camera option')].map(option => option.text).join()"
 
 
+@pytest.mark.long
 def test_the_microphone_is_off_until_switched_on(page: Any, video_site: Site) -> None:
     page.goto(video_site.url)
     assert page.is_disabled("#tool-microphone"), "the camera is closed"

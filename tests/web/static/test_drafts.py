@@ -50,6 +50,7 @@ def drafts(page: Any, count: int, ready: bool = True) -> None:
     assert page.locator(".draft").count() == count
 
 
+@pytest.mark.long
 def test_a_file_that_is_in_the_list_is_not_added_again(videos: Any, tmp_path: Path) -> None:
     other = tmp_path / "other.mp4"
     other.write_bytes(TALK.read_bytes() + b"other")
@@ -72,6 +73,7 @@ def test_a_file_that_is_in_the_list_is_not_added_again(videos: Any, tmp_path: Pa
     drafts(videos, 2)
 
 
+@pytest.mark.long
 def test_a_file_that_is_dropped_twice_has_one_card(videos: Any) -> None:
     for modified in (1, 1, 2):
         videos.evaluate(DROP, ["dropped.mp4", 1000, modified])
@@ -79,6 +81,7 @@ def test_a_file_that_is_dropped_twice_has_one_card(videos: Any) -> None:
     assert videos.locator(".draft").count() == 2, "a file of another time is another one"
 
 
+@pytest.mark.long
 def test_two_tabs_show_one_upload_and_start_it_once(videos: Any, site: Site, files: FileWorkerDouble) -> None:
     videos.set_input_files("#files", [TALK])
     drafts(videos, 1)
@@ -91,6 +94,7 @@ def test_two_tabs_show_one_upload_and_start_it_once(videos: Any, site: Site, fil
         assert page.locator(".job").count() == 1
 
 
+@pytest.mark.long
 def test_an_upload_that_another_tab_sends_is_not_called_interrupted(videos: Any, site: Site) -> None:
     held: list[Any] = []  # the first request with bytes, which never arrives; neither do later ones
 
@@ -117,6 +121,7 @@ def test_an_upload_that_another_tab_sends_is_not_called_interrupted(videos: Any,
     drafts(other, 1)
 
 
+@pytest.mark.long
 def test_a_job_whose_reply_was_lost_leaves_no_draft(videos: Any, files: FileWorkerDouble) -> None:
     def lose(route: Any) -> None:
         if route.request.method != "POST":
@@ -137,6 +142,7 @@ def test_a_job_whose_reply_was_lost_leaves_no_draft(videos: Any, files: FileWork
     assert videos.locator(".draft").count() == 0
 
 
+@pytest.mark.long
 def test_the_card_of_a_started_video_continues_as_its_job(videos: Any, files: FileWorkerDouble) -> None:
     videos.set_input_files("#files", [TALK])
     drafts(videos, 1)
@@ -153,6 +159,7 @@ def test_the_card_of_a_started_video_continues_as_its_job(videos: Any, files: Fi
     assert videos.evaluate("() => Boolean(document.activeElement.closest('.job'))")
 
 
+@pytest.mark.long
 def test_a_refused_file_can_be_chosen_again(videos: Any) -> None:
     refusal = {"detail": "your uploads may have at most 5 bytes in total", "code": "over_quota"}
     videos.route(f"**{PATH}", lambda route: route.fulfill(status=413, json=refusal))
@@ -164,6 +171,7 @@ def test_a_refused_file_can_be_chosen_again(videos: Any) -> None:
     assert videos.inner_text("#drafts-note") == ""
 
 
+@pytest.mark.long
 def test_a_file_that_changed_after_the_interruption_starts_from_its_beginning(
     videos: Any, http: httpx.Client, tmp_path: Path
 ) -> None:
@@ -183,6 +191,7 @@ def test_a_file_that_changed_after_the_interruption_starts_from_its_beginning(
     assert http.get(old).status_code == 404, "nobody needs it"
 
 
+@pytest.mark.long
 def test_the_card_of_a_bad_file_says_one_thing(videos: Any, tmp_path: Path) -> None:
     text = tmp_path / "notes.mp4"
     text.write_text("no video at all\n" * 100)
@@ -237,6 +246,7 @@ def test_one_video_has_settings_of_its_own(two: Any, files: FileWorkerDouble) ->
     assert "dusk" in jobs["second.mp4"][0]
 
 
+@pytest.mark.long
 def test_the_way_back_to_the_common_settings(two: Any, files: FileWorkerDouble) -> None:
     card = two.locator(".draft:has-text('second.mp4')")
     card.locator("button:has-text('Different settings')").click()
@@ -257,6 +267,7 @@ def test_the_way_back_to_the_common_settings(two: Any, files: FileWorkerDouble) 
     assert files.run().outputs[0].format == "mp4"
 
 
+@pytest.mark.long
 def test_own_backgrounds_are_added_and_deleted_here_too(
     videos: Any, http: httpx.Client, files: FileWorkerDouble, tmp_path: Path
 ) -> None:
@@ -285,6 +296,7 @@ def test_own_backgrounds_are_added_and_deleted_here_too(
     videos.wait_for_selector("#background-note.bad:has-text('neither a picture nor a video')")
 
 
+@pytest.mark.long
 def test_the_strength_of_the_blur(videos: Any, files: FileWorkerDouble) -> None:
     videos.check(".tile-choice[data-kind=blur] input")
     videos.wait_for_selector("#blur-row")

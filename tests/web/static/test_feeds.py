@@ -71,6 +71,7 @@ def suggested(page: Any) -> list[str]:
     return found
 
 
+@pytest.mark.long
 def test_a_feed_is_added_shown_changed_and_removed(page: Any, feed_site: Site) -> None:
     page.goto(f"{feed_site.url}/feeds")
     page.wait_for_selector("#none:visible")
@@ -126,6 +127,7 @@ def test_a_feed_is_added_shown_changed_and_removed(page: Any, feed_site: Site) -
     page.wait_for_selector("#none:visible")
 
 
+@pytest.mark.long
 def test_a_stream_of_this_server_is_not_matted_again(page: Any, feed_site: Site) -> None:
     page.goto(f"{feed_site.url}/feeds")
     page.fill("input[name=name]", "again")

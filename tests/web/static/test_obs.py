@@ -42,6 +42,7 @@ def test_a_signed_link_is_accepted_and_nothing_is_visible_before_the_stream(page
     assert not any("Content Security Policy" in line for line in console)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fault", ["none", "of another stream", "for publishing", "expired", "changed"])
 def test_other_links_are_refused(page: Any, users: Site, fault: str) -> None:
     match fault:

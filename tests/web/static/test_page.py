@@ -49,6 +49,7 @@ def test_it_connects_and_applies_the_choices(page: Any, video_site: Site) -> Non
         assert newest()["reason"] == "deleted"
 
 
+@pytest.mark.long
 def test_a_connection_that_never_succeeded_points_at_the_network(page: Any, video_site: Site) -> None:
     """The server answers, but no packet gets through. The page does not say that a video has stopped."""
     page.add_init_script(
@@ -82,6 +83,7 @@ def test_a_killed_worker_is_noticed_and_replaced(
     assert newest["options"] == oldest["options"]
 
 
+@pytest.mark.long
 def test_a_waiting_page_connects_when_a_worker_starts(
     page: Any, workerless: Site, start_worker: Callable[[str], Worker]
 ) -> None:
@@ -93,6 +95,7 @@ def test_a_waiting_page_connects_when_a_worker_starts(
     state(page, "live")
 
 
+@pytest.mark.long
 def test_the_web_server_restarts(
     page: Any, settings: Settings, redis_url: str, start_worker: Callable[[str], Worker]
 ) -> None:
@@ -110,6 +113,7 @@ def test_the_web_server_restarts(
         corner_is(page, PAPER)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("hasty")
 def test_viewers_by_link(
     browser: Any, page: Any, settings: Settings, redis_url: str, start_worker: Callable[[str], Worker]
@@ -156,6 +160,7 @@ def test_signing_in(page: Any, settings: Settings, redis_url: str) -> None:
         page.wait_for_selector("#login[open]")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("flags", "host", "expected", "advice"),
     [

@@ -96,6 +96,7 @@ def test_click_alt_click_and_box(picking: Any, video_site: Site) -> None:
     assert picking.locator(".subject").count() == 1, "the list stays"
 
 
+@pytest.mark.long
 def test_two_subjects_undo_and_redo(picking: Any, video_site: Site) -> None:
     click(picking, 0.25, 0.5)
     picking.click("text=New subject")
@@ -115,6 +116,7 @@ def test_two_subjects_undo_and_redo(picking: Any, video_site: Site) -> None:
     sent(video_site, second)
 
 
+@pytest.mark.long
 def test_single_marks_are_deleted(picking: Any, video_site: Site) -> None:
     click(picking, 0.25, 0.5)
     click(picking, 0.8, 0.25, key="Alt")
@@ -142,6 +144,7 @@ def test_single_marks_are_deleted(picking: Any, video_site: Site) -> None:
     assert picking.is_hidden(".mark-list")
 
 
+@pytest.mark.long
 def test_a_subject_is_renamed(picking: Any, video_site: Site) -> None:
     click(picking, 0.25, 0.5)
     picking.click("text=New subject")
@@ -172,6 +175,7 @@ def test_a_subject_is_renamed(picking: Any, video_site: Site) -> None:
     sent(video_site, first, second)
 
 
+@pytest.mark.long
 def test_not_this_alone_removes_what_is_there(picking: Any, video_site: Site) -> None:
     picking.focus("[name=sign][value=this]")
     picking.keyboard.press("ArrowRight")
@@ -182,6 +186,7 @@ def test_not_this_alone_removes_what_is_there(picking: Any, video_site: Site) ->
     assert picking.inner_text("#pick-subjects [role=status]") == "Subject 1 is removed from the result."
 
 
+@pytest.mark.long
 def test_everything_by_keyboard(page: Any, video_site: Site) -> None:
     opened(page, video_site)
     page.keyboard.press("k")
@@ -212,6 +217,7 @@ def test_everything_by_keyboard(page: Any, video_site: Site) -> None:
     assert page.evaluate("document.activeElement.id") == "pick-open"
 
 
+@pytest.mark.long
 def test_a_mirrored_picture_on_a_dense_screen(browser: Any, video_site: Site) -> None:
     """The user clicks what is seen; the server gets places in the picture that is sent."""
     context = browser.new_context(viewport={"width": 1280, "height": 800}, device_scale_factor=2)
@@ -235,6 +241,7 @@ def test_a_mirrored_picture_on_a_dense_screen(browser: Any, video_site: Site) ->
     context.close()
 
 
+@pytest.mark.long
 def test_clicks_beside_the_picture_are_ignored(picking: Any, video_site: Site) -> None:
     """In a window of another shape, the picture has bars."""
     picking.evaluate("document.getElementById('theatre').style.setProperty('--ratio', 2.4)")
@@ -247,6 +254,7 @@ def test_clicks_beside_the_picture_are_ignored(picking: Any, video_site: Site) -
     near(subject["prompts"][0], "point", 0.25, 0.75)
 
 
+@pytest.mark.long
 def test_subjects_are_remembered_and_sent_with_the_offer(picking: Any, video_site: Site) -> None:
     click(picking, 0.25, 0.5)
     [subject] = subjects(video_site, lambda all: len(all) == 1)
@@ -261,6 +269,7 @@ def test_subjects_are_remembered_and_sent_with_the_offer(picking: Any, video_sit
     assert options(video_site)["subjects"] == [subject]
 
 
+@pytest.mark.long
 def test_viewers_never_see_the_picture_on_which_the_user_picks(picking: Any, video_site: Site) -> None:
     click(picking, 0.25, 0.5)
     subjects(video_site, lambda all: len(all) == 1)
@@ -289,6 +298,7 @@ def test_viewers_never_see_the_picture_on_which_the_user_picks(picking: Any, vid
     until(picking, "document.querySelector('#pick-layer video').srcObject === null")
 
 
+@pytest.mark.long
 def test_a_refused_subject_is_taken_back(picking: Any, video_site: Site) -> None:
     click(picking, 0.25, 0.5)
     [subject] = subjects(video_site, lambda all: len(all) == 1)
@@ -304,6 +314,7 @@ def test_a_refused_subject_is_taken_back(picking: Any, video_site: Site) -> None
     assert options(video_site)["subjects"] == [subject]
 
 
+@pytest.mark.long
 def test_the_mode_is_offered_only_with_a_chooser_of_points(page: Any, site: Site) -> None:
     page.set_viewport_size({"width": 1440, "height": 900})
     page.goto(site.url)
@@ -325,6 +336,7 @@ def test_the_mode_is_offered_only_with_a_chooser_of_points(page: Any, site: Site
         assert "subjects" not in kept, "the server would refuse every offer"
 
 
+@pytest.mark.long
 def test_with_a_finger(phone: Any, video_site: Site) -> None:
     opened(phone, video_site)
     phone.tap("#pick-open")
@@ -339,6 +351,7 @@ def test_with_a_finger(phone: Any, video_site: Site) -> None:
     assert phone.evaluate("document.documentElement.scrollWidth") <= 390
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("hasty")
 def test_axe_finds_nothing_serious(picking: Any, audited: Callable[[str], None]) -> None:
     click(picking, 0.25, 0.5)
@@ -355,6 +368,7 @@ def test_axe_finds_nothing_serious(picking: Any, audited: Callable[[str], None])
     audited("subjects")
 
 
+@pytest.mark.long
 def test_suggestions_from_the_cameras_frame(page: Any, video_site: Site) -> None:
     files = FileWorkerDouble(video_site, candidates=SUGGESTED)
     with registered(LISTING):

@@ -107,6 +107,7 @@ def test_each_prompt_has_the_time_of_its_frame(videos: Any, files: FileWorkerDou
     assert second.place == pytest.approx((0.75, 0.25), abs=0.01)
 
 
+@pytest.mark.long
 def test_single_marks_are_deleted_and_a_subject_renamed(videos: Any, files: FileWorkerDouble) -> None:
     picking(videos)
     click(videos, 0.25, 0.5)
@@ -132,6 +133,7 @@ def test_single_marks_are_deleted_and_a_subject_renamed(videos: Any, files: File
     assert prompt.at_s == pytest.approx(2.0, abs=0.045)
 
 
+@pytest.mark.long
 def test_cancel_and_escape_change_nothing(videos: Any, files: FileWorkerDouble) -> None:
     picking(videos)
     click(videos, 0.25, 0.5)
@@ -144,6 +146,7 @@ def test_cancel_and_escape_change_nothing(videos: Any, files: FileWorkerDouble) 
     assert start(videos, files) == ()
 
 
+@pytest.mark.long
 def test_a_video_whose_clock_begins_late(videos: Any, files: FileWorkerDouble, tmp_path: Path) -> None:
     """Chromium keeps the file's clock; the server counts from the file's start."""
     clip = numbered_clip(tmp_path / "a.webm", 120, codec="libvpx", options={"g": "30"})
@@ -155,6 +158,7 @@ def test_a_video_whose_clock_begins_late(videos: Any, files: FileWorkerDouble, t
     assert subject.prompts[0].at_s == pytest.approx(1.0, abs=0.04)
 
 
+@pytest.mark.long
 def test_what_the_marks_of_a_frame_choose_is_shown(videos: Any, files: FileWorkerDouble) -> None:
     picking(videos)
     assert videos.is_disabled("#pick-preview")
@@ -177,6 +181,7 @@ def test_what_the_marks_of_a_frame_choose_is_shown(videos: Any, files: FileWorke
     assert videos.locator(".pick-stage > img").count() == 0, "it is no longer true"
 
 
+@pytest.mark.long
 def test_a_picture(videos: Any, files: FileWorkerDouble, tmp_path: Path) -> None:
     photo = tmp_path / "photo.png"
     photo.write_bytes(png("#2020cc"))
@@ -190,6 +195,7 @@ def test_a_picture(videos: Any, files: FileWorkerDouble, tmp_path: Path) -> None
     near(prompt.spec(), "point", 0.25, 0.5)
 
 
+@pytest.mark.long
 def test_a_finished_video_is_run_again_with_other_subjects(
     videos: Any, http: httpx.Client, site: Site, files: FileWorkerDouble
 ) -> None:
@@ -213,6 +219,7 @@ def test_a_finished_video_is_run_again_with_other_subjects(
     assert newest["options"] | {"subjects": []} == first["options"] | {"subjects": []}
 
 
+@pytest.mark.long
 def test_without_a_chooser_of_points_nothing_is_offered(videos: Any, files: FileWorkerDouble) -> None:
     with registered(NAMING):
         videos.reload()
@@ -221,6 +228,7 @@ def test_without_a_chooser_of_points_nothing_is_offered(videos: Any, files: File
         assert videos.is_hidden(".draft button:has-text('Pick subjects')")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", [(390, 844), (1440, 900)])
 def test_axe_finds_nothing_serious(
     videos: Any, files: FileWorkerDouble, size: tuple[int, int], audited: Callable[[str], None]
@@ -237,6 +245,7 @@ def test_axe_finds_nothing_serious(
     )
 
 
+@pytest.mark.long
 def test_suggestions_are_picked_on_the_picture_and_by_their_buttons(videos: Any, site: Site) -> None:
     files = FileWorkerDouble(site, result=TALK.read_bytes(), candidates=SUGGESTED)
     with registered(LISTING):
@@ -262,6 +271,7 @@ def test_suggestions_are_picked_on_the_picture_and_by_their_buttons(videos: Any,
     files.clear()
 
 
+@pytest.mark.long
 def test_why_there_are_no_suggestions(videos: Any, files: FileWorkerDouble) -> None:
     assert not videos.is_visible("text=Suggest subjects")
     with registered(LISTING):

@@ -48,6 +48,7 @@ def in_step(page: Any, start_s: float) -> None:
     page.wait_for_function(IN_STEP.format(drift=DRIFT, start=start_s))
 
 
+@pytest.mark.long
 def test_source_and_result_play_in_step_from_the_trimmed_start(
     page: Any, http: httpx.Client, site: Site, files: FileWorkerDouble, upload: str
 ) -> None:
@@ -76,6 +77,7 @@ def test_source_and_result_play_in_step_from_the_trimmed_start(
     page.wait_for_function("() => !document.querySelector('#player video')")
 
 
+@pytest.mark.long
 def test_a_source_whose_clock_begins_late_plays_in_step(
     page: Any, http: httpx.Client, site: Site, files: FileWorkerDouble, tmp_path: Path
 ) -> None:
@@ -95,6 +97,7 @@ def test_a_source_whose_clock_begins_late_plays_in_step(
     page.keyboard.press("Escape")
 
 
+@pytest.mark.long
 def test_the_line_is_a_slider(page: Any, http: httpx.Client, site: Site, files: FileWorkerDouble, upload: str) -> None:
     ended(http, site, upload)
     played(page, site)
@@ -119,6 +122,7 @@ def test_the_line_is_a_slider(page: Any, http: httpx.Client, site: Site, files: 
     assert slider.get_attribute("aria-valuenow") == "25"
 
 
+@pytest.mark.long
 def test_before_and_after_is_remembered(
     page: Any, http: httpx.Client, site: Site, files: FileWorkerDouble, upload: str
 ) -> None:
@@ -129,6 +133,7 @@ def test_before_and_after_is_remembered(
     page.wait_for_selector("#player-layer:not([hidden])")
 
 
+@pytest.mark.long
 def test_without_its_source_only_the_result_is_offered(
     page: Any, http: httpx.Client, site: Site, files: FileWorkerDouble, upload: str
 ) -> None:
@@ -140,6 +145,7 @@ def test_without_its_source_only_the_result_is_offered(
     assert page.get_attribute(".result", "controls") is not None
 
 
+@pytest.mark.long
 def test_a_source_that_the_browser_cannot_play(
     page: Any, http: httpx.Client, site: Site, files: FileWorkerDouble, upload: str
 ) -> None:
@@ -153,6 +159,7 @@ def test_a_source_that_the_browser_cannot_play(
     page.wait_for_function("() => document.querySelector('.result').controls")
 
 
+@pytest.mark.long
 def test_a_view_of_another_size_is_not_compared(
     page: Any, http: httpx.Client, site: Site, files: FileWorkerDouble, upload: str
 ) -> None:
@@ -181,6 +188,7 @@ def test_how_a_drift_is_corrected(studio: Any, drift: float, playing: bool, expe
     assert found == pytest.approx(expected)
 
 
+@pytest.mark.long
 def test_waiting_jobs_tell_their_place(
     page: Any, http: httpx.Client, site: Site, files: FileWorkerDouble, upload: str
 ) -> None:
@@ -207,6 +215,7 @@ def test_waiting_jobs_tell_their_place(
     ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", [(390, 844), pytest.param((1440, 900), marks=pytest.mark.slow)])
 def test_axe_finds_nothing_serious(
     page: Any,

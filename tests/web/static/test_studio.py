@@ -20,6 +20,7 @@ NEVER = "() => { navigator.mediaDevices.getUserMedia = () => new Promise(() => {
 WARNINGS = "async sample => (await import('/static/shared/measure.js')).warnings(sample)"
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("hasty")
 def test_axe_finds_nothing_serious(page: Any, video_site: Site, audited: Callable[[str], None]) -> None:
     page.goto(video_site.url)
@@ -45,6 +46,7 @@ def test_axe_finds_nothing_serious(page: Any, video_site: Site, audited: Callabl
         audited(f"share, {tab}")
 
 
+@pytest.mark.long
 def test_axe_finds_nothing_serious_on_the_viewers_page(page: Any, site: Site, audited: Callable[[str], None]) -> None:
     page.goto(f"{site.url}/view/nobody")
     state(page, "notLive")
@@ -65,6 +67,7 @@ def test_the_first_load_is_small_and_comes_from_this_server_only(page: Any, site
     assert sum(sent.values()) < FIRST_LOAD_SENT_BYTES
 
 
+@pytest.mark.long
 def test_a_camera_in_use_by_another_program(page: Any, site: Site) -> None:
     page.goto(site.url)
     page.evaluate(IN_USE)
@@ -74,6 +77,7 @@ def test_a_camera_in_use_by_another_program(page: Any, site: Site) -> None:
     assert page.is_enabled("#open")
 
 
+@pytest.mark.long
 def test_the_page_shows_that_the_browser_asks_for_permission(page: Any, site: Site) -> None:
     page.goto(site.url)
     page.evaluate(NEVER)
@@ -83,6 +87,7 @@ def test_the_page_shows_that_the_browser_asks_for_permission(page: Any, site: Si
     assert page.is_hidden("#open")
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("hasty")
 def test_an_unreachable_server_is_retried(page: Any, site: Site) -> None:
     page.route("**/api/login", lambda route: route.abort())
@@ -93,6 +98,7 @@ def test_an_unreachable_server_is_retried(page: Any, site: Site) -> None:
     state(page, "idle")
 
 
+@pytest.mark.long
 @pytest.mark.clocked  # the page counts down the seconds
 def test_a_full_server_is_retried(page: Any, workerless: Site) -> None:
     page.goto(workerless.url)
@@ -103,6 +109,7 @@ def test_a_full_server_is_retried(page: Any, workerless: Site) -> None:
     assert page.is_enabled("#stop"), "the user can stop waiting"
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("hasty")
 def test_the_page_shows_that_a_worker_drains(page: Any, video_site: Site) -> None:
     opened(page, video_site)
@@ -115,6 +122,7 @@ def test_the_page_shows_that_a_worker_drains(page: Any, video_site: Site) -> Non
     state(page, "live")
 
 
+@pytest.mark.long
 def test_an_option_of_one_engine_is_kept_until_the_workers_engine_is_known(
     page: Any, workerless: Site, start_worker: Callable[[str], Worker]
 ) -> None:
@@ -134,6 +142,7 @@ def test_an_option_of_one_engine_is_kept_until_the_workers_engine_is_known(
     assert roi.is_disabled(), "the worker has another engine"
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("hasty")
 def test_the_page_shows_that_an_engine_is_loading(page: Any, video_site: Site) -> None:
     opened(page, video_site)

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from tests.web.running_site import Site
 from tests.web.static.pages import png, state, until
 
@@ -29,6 +31,7 @@ def opened(page: Any, site: Site) -> None:
     state(page, "idle")
 
 
+@pytest.mark.long
 def test_no_control_moves_while_the_state_the_view_or_the_background_changes(phone: Any, video_site: Site) -> None:
     opened(phone, video_site)
     places = phone.evaluate(PLACES)
@@ -77,6 +80,7 @@ def test_everything_is_large_enough_for_a_finger(phone: Any, video_site: Site) -
     assert phone.evaluate("document.documentElement.scrollWidth") <= 390
 
 
+@pytest.mark.long
 def test_the_camera_tile_is_small_and_can_be_moved_and_collapsed(phone: Any, video_site: Site) -> None:
     opened(phone, video_site)
     phone.tap("#open")
@@ -103,6 +107,7 @@ def test_the_camera_tile_is_small_and_can_be_moved_and_collapsed(phone: Any, vid
     assert phone.get_attribute("#tile", "data-x") == "right"
 
 
+@pytest.mark.long
 def test_a_second_tap_does_not_press_a_button_that_has_changed(phone: Any, site: Site) -> None:
     opened(phone, site)
     phone.tap("#share-open")
@@ -121,6 +126,7 @@ def test_a_second_tap_does_not_press_a_button_that_has_changed(phone: Any, site:
     assert not phone.evaluate(shown)
 
 
+@pytest.mark.long
 def test_a_second_click_does_not_delete_the_picture_that_moved_under_the_pointer(page: Any, workerless: Site) -> None:
     with workerless.client() as http:
         for colour in ("red", "lime"):
@@ -147,6 +153,7 @@ def test_a_second_click_does_not_delete_the_picture_that_moved_under_the_pointer
     assert len(deleted) == 2
 
 
+@pytest.mark.long
 def test_a_phone_held_sideways(phone: Any, site: Site) -> None:
     phone.set_viewport_size({"width": 844, "height": 390})
     opened(phone, site)
@@ -160,6 +167,7 @@ def test_a_phone_held_sideways(phone: Any, site: Site) -> None:
     assert phone.evaluate(SMALL) == []
 
 
+@pytest.mark.long
 def test_nothing_moves_by_itself_for_users_who_ask_for_less_motion(page: Any, workerless: Site) -> None:
     opened(page, workerless)
     page.click("#open")

@@ -95,6 +95,7 @@ def test_from_a_file_to_its_result(page: Any, site: Site, files: FileWorkerDoubl
     page.wait_for_selector(".job", state="detached")
 
 
+@pytest.mark.long
 def test_the_part_of_a_video_whose_clock_begins_late(page: Any, files: FileWorkerDouble, tmp_path: Path) -> None:
     """Chromium keeps the file's clock; the server counts from the file's start."""
     clip = numbered_clip(tmp_path / "a.webm", 120, codec="libvpx", options={"g": "30"})
@@ -112,6 +113,7 @@ def test_the_part_of_a_video_whose_clock_begins_late(page: Any, files: FileWorke
     assert (job.start_s, job.end_s) == (1.0, None)
 
 
+@pytest.mark.long
 def test_a_preview_of_one_frame(page: Any, files: FileWorkerDouble) -> None:
     page.set_input_files("#files", [TALK])
     page.wait_for_selector(READY)
@@ -126,6 +128,7 @@ def test_a_preview_of_one_frame(page: Any, files: FileWorkerDouble) -> None:
     page.wait_for_selector("#drafts-part", state="hidden")
 
 
+@pytest.mark.long
 def test_one_of_several_video_streams_is_selected(page: Any, files: FileWorkerDouble, tmp_path: Path) -> None:
     page.set_input_files("#files", [TALK])
     page.wait_for_selector(READY)
@@ -141,6 +144,7 @@ def test_one_of_several_video_streams_is_selected(page: Any, files: FileWorkerDo
     assert files.plan().stream == 0
 
 
+@pytest.mark.long
 def test_an_upload_resumes_after_a_reload(page: Any, http: httpx.Client) -> None:
     page.route(f"**{PATH}/*", lambda route: route.abort() if route.request.method == "PATCH" else route.continue_())
     page.set_input_files("#files", [TALK])
@@ -163,6 +167,7 @@ def test_an_upload_resumes_after_a_reload(page: Any, http: httpx.Client) -> None
     page.wait_for_selector(".draft", state="detached")
 
 
+@pytest.mark.long
 def test_several_files_of_which_one_is_not_a_video(page: Any, files: FileWorkerDouble, tmp_path: Path) -> None:
     text = tmp_path / "notes.mp4"
     text.write_text("no video at all\n" * 100)
@@ -195,6 +200,7 @@ FAILURES = [
 ]
 
 
+@pytest.mark.long
 def test_a_failed_job_shows_the_reason_and_the_servers_detail(
     page: Any, http: httpx.Client, files: FileWorkerDouble
 ) -> None:
@@ -211,6 +217,7 @@ def test_a_failed_job_shows_the_reason_and_the_servers_detail(
         assert card.locator(".meters *").count() == 0
 
 
+@pytest.mark.long
 def test_the_formats_are_those_of_the_server(page: Any, http: httpx.Client, files: FileWorkerDouble) -> None:
     page.wait_for_selector("select[name=format] option", state="attached")
     listed = page.eval_on_selector_all("select[name=format] option", "all => all.map((o) => [o.value, o.textContent])")
@@ -235,6 +242,7 @@ def test_the_formats_are_those_of_the_server(page: Any, http: httpx.Client, file
     assert not page.is_visible(".job button:has-text('Play matte')"), "no browser plays FFV1"
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("hasty")
 def test_the_formats_arrive_late(page: Any, files: FileWorkerDouble) -> None:
     page.route("**/api/options", lambda route: route.abort())
@@ -249,6 +257,7 @@ def test_the_formats_arrive_late(page: Any, files: FileWorkerDouble) -> None:
     page.wait_for_selector(".job button:has-text('Play')")
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("hasty")
 def test_backgrounds_are_listed_while_the_options_are_unavailable(page: Any) -> None:
     """As while Redis is away: /api/options needs it, /api/backgrounds does not."""
@@ -260,6 +269,7 @@ def test_backgrounds_are_listed_while_the_options_are_unavailable(page: Any) -> 
     page.wait_for_selector("select[name=engine] option[value=rvm]", state="attached")
 
 
+@pytest.mark.long
 def test_nothing_is_cut_off_on_small_and_large_screens(page: Any) -> None:
     page.set_input_files("#files", [TALK])
     page.wait_for_selector(READY)
@@ -274,6 +284,7 @@ def test_nothing_is_cut_off_on_small_and_large_screens(page: Any) -> None:
     page.click(".draft button:has-text('Remove')")
 
 
+@pytest.mark.long
 def test_a_picture_has_no_player_and_no_part(page: Any, site: Site, tmp_path: Path) -> None:
     source, result = save(tmp_path / "photo.png", person(122, 90)), tmp_path / "cut.png"
     save(result, person(40, 30))
@@ -296,6 +307,7 @@ def test_a_picture_has_no_player_and_no_part(page: Any, site: Site, tmp_path: Pa
     files.clear()
 
 
+@pytest.mark.long
 def test_a_long_list_is_shown_in_parts(page: Any, site: Site, files: FileWorkerDouble) -> None:
     async def fill() -> list[str]:
         jobs = [await site.context.jobs.submit(new_job(title=f"film {n}")) for n in range(60)]

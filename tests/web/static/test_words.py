@@ -71,6 +71,7 @@ def test_slower_here_follows_what_was_measured_or_else_the_device(
     assert studio.evaluate(PRESETS, [menu, kept]) == expected
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("hasty")
 def test_a_server_that_is_too_busy_says_what_helps(page: Any, video_site: Site) -> None:
     def overload(route: Any) -> None:
@@ -91,6 +92,7 @@ def test_a_server_that_is_too_busy_says_what_helps(page: Any, video_site: Site) 
     )
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("hasty")
 def test_a_lost_subject_is_shown_until_it_is_found(page: Any, video_site: Site) -> None:
     notices = ["subject-2 is lost: hidden until found again"]
@@ -142,6 +144,7 @@ def test_a_busy_server_does_not_advise_what_is_in_use(page: Any, video_site: Sit
     assert "Smooth" in custom, "it has lighter settings of the same engine"
 
 
+@pytest.mark.long
 def test_sharing_says_who_sees_transparency(page: Any, site: Site) -> None:
     opened(page, site)
     warning = "You chose Transparent: viewers see a checkerboard."
@@ -177,6 +180,7 @@ def test_names_of_backgrounds_are_not_cut(studio: Any, site: Site, width: int) -
         assert cut == []
 
 
+@pytest.mark.long
 def test_it_says_what_viewers_see_of_transparent_and_of_the_room(page: Any, site: Site) -> None:
     opened(page, site)
     page.check("input[value=none]")
@@ -191,6 +195,7 @@ def test_it_says_what_viewers_see_of_transparent_and_of_the_room(page: Any, site
     assert page.is_hidden("#use-green")
 
 
+@pytest.mark.long
 def test_own_pictures_keep_the_keys_and_quality_in_view(page: Any, workerless: Site) -> None:
     page.set_viewport_size({"width": 1440, "height": 900})
     opened(page, workerless)
@@ -214,6 +219,7 @@ def test_own_pictures_keep_the_keys_and_quality_in_view(page: Any, workerless: S
     assert page.is_checked("input[value='gallery:dusk']")
 
 
+@pytest.mark.long
 def test_tabs_of_the_share_dialog_with_the_keyboard(page: Any, site: Site) -> None:
     opened(page, site)
     page.click("#share-open")
@@ -232,6 +238,7 @@ def test_tabs_of_the_share_dialog_with_the_keyboard(page: Any, site: Site) -> No
     assert page.evaluate("document.activeElement.id") == "share-whip"
 
 
+@pytest.mark.long
 def test_tokens_are_masked_until_asked_for_and_made_only_when_needed(page: Any, site: Site) -> None:
     made: list[str] = []
 
@@ -265,6 +272,7 @@ def test_tokens_are_masked_until_asked_for_and_made_only_when_needed(page: Any, 
     assert "•" in page.input_value("#share-token"), "masked again"
 
 
+@pytest.mark.long
 def test_copying_works_on_pages_without_the_clipboard_api(page: Any, site: Site) -> None:
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     opened(page, site)

@@ -146,6 +146,7 @@ def test_an_incomplete_upload(http: httpx.Client, clip: bytes) -> None:
     problem(http.post("/api/jobs", json={"upload": path.rpartition("/")[2]}), 409, "incomplete", "upload")
 
 
+@pytest.mark.long
 def test_a_video_with_too_many_pixels(settings: Settings, redis_url: str, clip: bytes) -> None:
     small = settings.model_copy(update={"max_pixels": 1000})
     with running(small, redis_url, worker=False) as site, site.client() as http:
@@ -243,6 +244,7 @@ def test_requests_with_one_idempotency_key_make_one_job(
     problem(submit("same", start_s=0.5), 422, "key_reused")
 
 
+@pytest.mark.long
 def test_jobs_have_owners(users: Site, clip: bytes) -> None:
     with users.client("alice-token") as alice, users.client("bob-token") as bob, users.client() as anonymous:
         id = uploaded(alice, clip)
@@ -272,6 +274,7 @@ def test_a_users_unfinished_jobs_are_limited(settings: Settings, redis_url: str,
         problem(http.post(f"{failed}/retry"), 429, "too_many_jobs")
 
 
+@pytest.mark.long
 def test_the_storage_of_a_users_jobs_is_limited(settings: Settings, redis_url: str, clip: bytes) -> None:
     small = settings.model_copy(update={"uploads_per_user": len(RESULT) + 100, "allow_private_urls": True})
     with running(small, redis_url, worker=False) as site, site.client() as http:

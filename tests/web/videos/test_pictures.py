@@ -75,6 +75,7 @@ def ended(http: httpx.Client, path: str) -> dict[str, Any]:
         time.sleep(0.05)
 
 
+@pytest.mark.long
 def test_an_uploaded_picture_is_probed(http: httpx.Client, upload: str) -> None:
     found = http.get(f"{UPLOADS}/{upload}").json()
     assert found["state"] == "ready"
@@ -143,6 +144,7 @@ def test_a_preview_of_a_picture(http: httpx.Client, upload: str) -> None:
     problem(http.post("/api/previews", json={"upload": upload, "stream": 0}), 422, "invalid", field="stream")
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("_file_worker")
 def test_a_preview_of_a_video_stream(http: httpx.Client, tmp_path: Path) -> None:
     video = uploaded(http, write_streams(tmp_path / "two.ts", [Video((64, 48)), Video((128, 96))]).read_bytes())

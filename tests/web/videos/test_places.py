@@ -26,6 +26,7 @@ def place(http: httpx.Client, path: str) -> tuple[Any, Any]:
     return progress["ahead"], progress["starts_in_s"]
 
 
+@pytest.mark.long
 def test_places_and_times_of_several_users(users: Site, files: FileWorkerDouble) -> None:
     with users.client("alice-token") as alice, users.client("bob-token") as bob:
         videos = {http: uploaded(http, TALK.read_bytes()) for http in (alice, bob)}  # 120 frames

@@ -123,6 +123,7 @@ def test_a_result_whose_file_is_missing(site: Site, http: httpx.Client, path: st
     problem(http.get(f"{job}/result", params={"output": "none"}), 404, "no_result")
 
 
+@pytest.mark.long
 def test_uploads_and_results_in_a_bucket(s3: Settings, tmp_path: Path, redis_url: str, clip: bytes) -> None:
     with running(s3.model_copy(update={"data_dir": tmp_path}), redis_url) as site, site.client() as http:
         upload = uploaded(http, clip, "film.mp4")

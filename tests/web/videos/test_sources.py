@@ -34,6 +34,7 @@ def test_an_upload_that_is_incomplete_or_no_video_has_no_source(http: httpx.Clie
         assert http.get(f"{PATH}/{id}/source").status_code == 404
 
 
+@pytest.mark.long
 def test_a_removed_upload_has_no_source(http: httpx.Client) -> None:
     path = f"{PATH}/{uploaded(http, TALK.read_bytes())}"
     http.delete(path, headers={"Tus-Resumable": "1.0.0"}).raise_for_status()

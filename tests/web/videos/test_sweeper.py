@@ -55,6 +55,7 @@ def test_abandoned_uploads_are_removed(site: Site, http: httpx.Client, clip: byt
     assert not [p for p in (site.context.settings.data_dir / "uploads").rglob("*") if p.is_file() and p.name != ".lock"]
 
 
+@pytest.mark.long
 def test_an_upload_that_is_being_written_or_used_by_a_job_stays(
     site: Site, http: httpx.Client, clip: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -82,6 +83,7 @@ def test_expired_jobs_are_removed_with_their_results(site: Site, http: httpx.Cli
     assert http.get(waiting).json()["state"] == "queued"
 
 
+@pytest.mark.long
 def test_jobs_expire_by_the_clock_of_redis(
     site: Site, http: httpx.Client, clip: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,6 +96,7 @@ def test_jobs_expire_by_the_clock_of_redis(
     problem(http.get(path), 404, "not_found")
 
 
+@pytest.mark.long
 def test_the_files_of_a_cancelled_job_are_removed(site: Site, http: httpx.Client, clip: bytes) -> None:
     path = submitted(http, upload=uploaded(http, clip))
     key = f"jobs/{path.rpartition('/')[2]}/segments/0000.mkv"

@@ -66,6 +66,7 @@ def outcome(page: Any) -> str:
     return str(page.evaluate("() => log.outcome"))
 
 
+@pytest.mark.long
 def test_an_upload_is_cut_off_resumes_and_finishes(page: Any, relay: Relay, site: Site, http: httpx.Client) -> None:
     size = TALK.stat().st_size
     relay.cut_after = size // 2
@@ -86,6 +87,7 @@ def test_an_upload_is_cut_off_resumes_and_finishes(page: Any, relay: Relay, site
     assert http.head(path, headers=TUS).status_code in (404, 410)
 
 
+@pytest.mark.long
 def test_an_upload_goes_on_at_the_next_visit(page: Any, relay: Relay, http: httpx.Client) -> None:
     size = TALK.stat().st_size
     relay.cut_after = size // 2

@@ -105,6 +105,7 @@ def test_creation_with_upload(http: httpx.Client, site: Site, clip: bytes) -> No
     assert stored(site, response.headers["location"].rpartition("/")[2]) == clip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(4))
 def test_an_upload_survives_random_interruptions(http: httpx.Client, site: Site, clip: bytes, seed: int) -> None:
     dice = random.Random(seed)
@@ -136,6 +137,7 @@ def test_two_writers(http: httpx.Client, site: Site, clip: bytes, monkeypatch: p
     assert stored(site, path.rpartition("/")[2]) == clip
 
 
+@pytest.mark.long
 def test_two_web_processes_share_the_lock(
     http: httpx.Client, site: Site, valkey: str, clip: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -160,6 +162,7 @@ def test_a_stalled_writer_loses_its_lock(http: httpx.Client, site: Site, valkey:
         assert patched(http, path, 100, clip[100:]).status_code == 204
 
 
+@pytest.mark.long
 def test_what_a_server_stores_is_private(settings: Settings, redis_url: str, clip: bytes, tmp_path: Path) -> None:
     """In a data folder and a storage folder of the user's own, which others may read."""
     assert os.umask(0o022) == 0o022, "the usual umask, with which files are readable by all"
@@ -252,6 +255,7 @@ def test_a_checksum(http: httpx.Client, site: Site, clip: bytes) -> None:
     assert stored(site, path.rpartition("/")[2]) == clip
 
 
+@pytest.mark.long
 def test_clients_file_names_are_not_used_on_disk(http: httpx.Client, site: Site, clip: bytes) -> None:
     for name in ("../../x", "a\0b", "n" * 4000, ""):
         id = uploaded(http, clip, name)
@@ -274,6 +278,7 @@ def test_a_file_that_is_not_a_video_is_rejected_at_once(http: httpx.Client, site
     assert site.context.storage.keys(f"uploads/{id}/") == [f"uploads/{id}/info"], "its bytes are removed"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("content", "code", "detail"),
     [
@@ -433,6 +438,7 @@ def test_many_uploads_that_complete_at_once(http: httpx.Client, clip: bytes) -> 
     assert max(numbers) <= AT_ONCE
 
 
+@pytest.mark.long
 def test_a_client_that_disconnects_releases_its_place_before_the_probe(
     http: httpx.Client, site: Site, clip: bytes
 ) -> None:

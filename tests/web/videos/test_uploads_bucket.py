@@ -103,6 +103,7 @@ def film(clip: bytes) -> bytes:
     return clip + random.Random(5).randbytes(13_000_000 - len(clip))
 
 
+@pytest.mark.long
 def test_an_upload_that_moves_between_web_machines(webs: Webs, film: bytes) -> None:
     path = begun(webs.a, len(film), "Urlaub 🏖.mp4")
     at = 0
@@ -134,6 +135,7 @@ def test_small_uploads_need_no_parts(webs: Webs, clip: bytes) -> None:
     assert len(webs.objects()) == 4
 
 
+@pytest.mark.long
 def test_what_is_no_video_is_not_kept(webs: Webs, film: bytes) -> None:
     for content in (b"", b"just a text\n" * 50, bytes(PART + 10)):
         id = uploaded(webs.a, content)
@@ -143,6 +145,7 @@ def test_what_is_no_video_is_not_kept(webs: Webs, film: bytes) -> None:
     assert (webs.unfinished(), webs.files()) == (0, set())
 
 
+@pytest.mark.long
 def test_interruptions(webs: Webs, film: bytes) -> None:
     dice = random.Random(3)
     path = begun(webs.a, len(film))
@@ -159,6 +162,7 @@ def unlocked(http: httpx.Client, path: str) -> bool:
     return sent(http, path, 10**12, b"").status_code == 409
 
 
+@pytest.mark.long
 def test_two_writers_at_two_web_machines(webs: Webs, film: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     path, locked = begun(webs.a, len(film)), writing(monkeypatch)
     with opened(webs.sites[0].url, path, 0, len(film)) as connection:
@@ -174,6 +178,7 @@ def test_two_writers_at_two_web_machines(webs: Webs, film: bytes, monkeypatch: p
     assert webs.stored(path) == film
 
 
+@pytest.mark.long
 def test_simultaneous_requests_at_two_web_machines(webs: Webs, film: bytes) -> None:
     path = begun(webs.a, len(film))
     with ThreadPoolExecutor(6) as pool:
@@ -186,6 +191,7 @@ def test_simultaneous_requests_at_two_web_machines(webs: Webs, film: bytes) -> N
     assert webs.stored(path) == film
 
 
+@pytest.mark.long
 def test_a_checksum(webs: Webs, film: bytes) -> None:
     path, wrong = begun(webs.a, len(film)), base64.b64encode(hashlib.sha1(b"else").digest()).decode()
     assert sent(webs.a, path, 0, film[:9]).status_code == 204
@@ -197,6 +203,7 @@ def test_a_checksum(webs: Webs, film: bytes) -> None:
     assert webs.stored(path) == film
 
 
+@pytest.mark.long
 def test_a_body_longer_than_announced(webs: Webs, film: bytes) -> None:
     path = begun(webs.a, len(film))
     assert sent(webs.a, path, 0, film[:9]).status_code == 204
@@ -220,6 +227,7 @@ def test_the_quota_counts_at_all_web_machines(s3: Settings, redis_url: str, tmp_
         assert webs.b.post(PATH, headers=headers).status_code == 201
 
 
+@pytest.mark.long
 def test_expired_uploads_are_removed_with_their_parts(webs: Webs, film: bytes, clip: bytes) -> None:
     whole, half = f"{PATH}/{uploaded(webs.a, clip)}", begun(webs.a, len(film))
     assert sent(webs.a, half, 0, film[: PART + 100]).status_code == 204
@@ -235,6 +243,7 @@ def test_expired_uploads_are_removed_with_their_parts(webs: Webs, film: bytes, c
     assert (webs.objects(), webs.unfinished()) == ([], 0)
 
 
+@pytest.mark.long
 def test_parts_without_a_record_are_removed_after_a_day(webs: Webs) -> None:
     multipart, storage = webs.sites[0].context.storage.multipart, webs.sites[0].context.storage
     assert multipart is not None
@@ -274,6 +283,7 @@ class WaitingFile(io.BytesIO):
         return super().write(piece)
 
 
+@pytest.mark.long
 def test_bytes_are_written_while_a_part_before_them_turns_out_to_be_lost(
     webs: Webs, film: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -301,6 +311,7 @@ def test_bytes_are_written_while_a_part_before_them_turns_out_to_be_lost(
     assert webs.stored(path) == film
 
 
+@pytest.mark.long
 def test_a_form_at_one_machine_and_its_job_at_the_other(webs: Webs, clip: bytes) -> None:
     answer = webs.a.post("/api/jobs", files={"file": ("c.mp4", clip)}, data={"background": "color:#0000ff"})
     assert answer.status_code == 202, answer.text

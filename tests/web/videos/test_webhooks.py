@@ -78,6 +78,7 @@ def test_a_signed_call_when_a_job_ends(
     assert len(origin.posts) == 1, "it is delivered only once"
 
 
+@pytest.mark.long
 def test_a_failed_call_is_retried(
     short_delays: None, site: Site, http: httpx.Client, origin: Origin, clip: bytes
 ) -> None:
@@ -91,6 +92,7 @@ def test_a_failed_call_is_retried(
     assert len({headers["webhook-id"] for _, headers, _ in origin.posts}) == 1, "an id for receivers to ignore repeats"
 
 
+@pytest.mark.long
 def test_a_receiver_that_is_gone_is_not_called_again(
     short_delays: None, site: Site, http: httpx.Client, origin: Origin, clip: bytes
 ) -> None:

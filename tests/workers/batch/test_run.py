@@ -62,6 +62,7 @@ def same(ours: Path, theirs: Path) -> bool:
     return bool(pairs) and all(a.time_s == b.time_s and np.array_equal(a.pixels, b.pixels) for a, b in pairs)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("short")
 def test_results_are_those_of_mattebox_file(films: Path, tmp_path: Path) -> None:
     results = tmp_path / "results"

@@ -82,6 +82,7 @@ def test_kernels_are_timed_on_any_device() -> None:
     assert {f"deform {k}x{k} plain" for k in (1, 3, 7)} <= set(names)
 
 
+@pytest.mark.long
 def test_steadying_is_timed_on_any_device_and_judged_on_cuda() -> None:
     rows = time_steadying(torch.device("cpu"), (64, 36), 1)
     assert [str(row["name"]).split(" as ")[1] for row in rows] == [
@@ -106,6 +107,7 @@ def test_the_table_names_what_failed() -> None:
     assert lines[-1].startswith("met")
 
 
+@pytest.mark.long
 def test_a_folder_without_the_public_code_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is not a checkout of BiRefNet"):
         public_network(tmp_path, lite())

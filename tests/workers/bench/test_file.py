@@ -8,6 +8,7 @@ from tests.media import TALK
 from workers.bench.file import bench_file
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("clip", [pytest.param(None, marks=pytest.mark.slow), TALK])
 def test_loop_pump_and_transcode_are_measured_on_the_same_clip(clip: Path | None) -> None:
     messages: list[str] = []

@@ -24,6 +24,7 @@ def test_the_random_network_gives_finite_logits() -> None:
     assert network(torch.randn(1, 3, 64, 64)).isfinite().all()
 
 
+@pytest.mark.long
 def test_arithmetic_grows_with_the_image() -> None:
     network = random_network(BACKBONES["swin-t"])
     small, large = arithmetic(network, 64), arithmetic(network, 128)

@@ -35,6 +35,7 @@ def chooser(folder: Path) -> Sam3:
     return load(folder)
 
 
+@pytest.mark.long
 def test_words_give_the_masks_of_all_that_is_detected(chooser: Sam3, monkeypatch: pytest.MonkeyPatch) -> None:
     pixels = network_input.normalised(chooser.prepare(tiny_models.frame(0)), *HALVES, torch.device("cpu"))
     for name, ids in (("subject", [3, 4, 5]), ("dog", [6])):

@@ -137,6 +137,7 @@ def test_bounded_memory_gives_the_masks_of_an_unbounded_session(chooser: Tracker
     compare(chooser, 60, 1e-4)
 
 
+@pytest.mark.long
 def test_so_it_does_in_half_precision(choosers: dict[str, Tracker], monkeypatch: pytest.MonkeyPatch) -> None:
     exact = follow(choosers["sam2"], 3, CORRECTED)[-1].regions["subject"]
     monkeypatch.setattr(choosers["sam2"], "_dtype", torch.bfloat16)
@@ -144,6 +145,7 @@ def test_so_it_does_in_half_precision(choosers: dict[str, Tracker], monkeypatch:
     compare(choosers["sam2"], 28, 0.02)
 
 
+@pytest.mark.long
 def test_what_is_kept_is_all_that_the_model_looks_back_to(
     choosers: dict[str, Tracker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,6 +158,7 @@ def test_what_is_kept_is_all_that_the_model_looks_back_to(
         assert largest_difference(short[-1].regions["subject"], complete[-1].regions["subject"]) > 1e-5, reach
 
 
+@pytest.mark.long
 def test_memory_is_bounded(chooser: Tracker) -> None:
     state = follow(chooser, 20, {0: ["point:0.2,0.5", "other=box:60,10,20,20"], 9: ["point:-0.9,0.1"]})[-1].state
     for track in state.tracks.values():

@@ -55,6 +55,7 @@ def test_alpha_matches_the_plain_network(full_precision: Runner) -> None:
     torch.testing.assert_close(alpha, reference(images), rtol=0, atol=1e-5)
 
 
+@pytest.mark.long
 def test_more_images_than_fit_in_a_pass_match_each_alone(full_precision: Runner) -> None:
     images = random_images(3)
     assert full_precision.batch == 1
@@ -63,6 +64,7 @@ def test_more_images_than_fit_in_a_pass_match_each_alone(full_precision: Runner)
     )
 
 
+@pytest.mark.long
 def test_full_precision_beside_half_is_loaded_on_first_use() -> None:
     load, images = Loader(), random_images(1)
     half = Runner(load, CPU, torch.bfloat16)
@@ -142,6 +144,7 @@ class Overflowing(BiRefNet):
         return logits
 
 
+@pytest.mark.long
 def test_nan_and_infinity_become_nan(full_precision: Runner) -> None:
     alpha = Runner(lambda: Overflowing.from_state_dict(cached_state_dict("lite")), CPU, torch.float32)(random_images(1))
     assert alpha[:, 0, :3].isnan().all()

@@ -54,6 +54,7 @@ def test_rounding_before_enlarging_changes_at_most_one_level_and_keeps_solid_par
     assert (full[:, 104:196] == 255).all()
 
 
+@pytest.mark.long
 @given(
     any_edges(),
     arrays(np.float32, st.tuples(st.integers(1, 40), st.integers(1, 40)), elements=st.floats(0, 1, width=32)),

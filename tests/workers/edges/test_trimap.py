@@ -100,6 +100,7 @@ def _errors(mattes: Sequence[Alpha], true: Sequence[Plane], bands: Bands) -> tup
     return float(np.abs(raw).mean() * 1e3), float(np.abs(raw * ~bands).mean() * 1e3)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", [Selfie, Rvm])
 @pytest.mark.parametrize("name", ["near", "far"])
 def test_the_band_holds_the_soft_pixels(engine: Any, name: str, request: pytest.FixtureRequest) -> None:

@@ -32,6 +32,7 @@ def test_alpha_matches_the_plain_network(birefnet_weights: Path) -> None:
     np.testing.assert_allclose(result.alpha, expected, rtol=0, atol=2e-3)  # weights in float16
 
 
+@pytest.mark.long
 def test_half_precision_is_close(birefnet_weights: Path) -> None:
     half, full = engine(birefnet_weights, "256x160", half=True), engine(birefnet_weights, "256x160")
     frames = clip(count=2)
@@ -137,6 +138,7 @@ def test_weights_without_a_known_checksum_cannot_be_verified(birefnet_weights: P
         birefnet_hub.verify(str(birefnet_weights), Settings())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("fields", "estimated"), [({}, True), ({"foreground": "keep"}, False), ({"view": "matte"}, False)]
 )
@@ -173,6 +175,7 @@ def walking(x: float, count: int) -> list[Frame]:
     return [replace(over((240, 240, 240), alpha, (20, 30, 40)), pts=n) for n, alpha in enumerate(alphas)]
 
 
+@pytest.mark.long
 def test_processing_only_the_region_of_interest_gives_the_same_alpha(birefnet_weights: Path) -> None:
     whole, roi = bright(birefnet_weights, roi=False), bright(birefnet_weights, roi=True)
     frames = walking(0.3, 24)

@@ -49,6 +49,7 @@ def walk(frames: int, speed: float = 0.005) -> list[Alpha]:
     return [person(x) for x in xs]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("speed", [0.002, 0.01, 0.03, 0.1])
 def test_a_walking_subject_is_never_cropped(speed: float) -> None:
     alphas = walk(90, speed)
@@ -61,6 +62,7 @@ def test_fewer_pixels_are_processed() -> None:
     assert share < 0.6
 
 
+@pytest.mark.long
 def test_someone_who_enters_elsewhere_is_found_in_time() -> None:
     entered = 40
     alphas = [np.maximum(person(0.2), person(0.9, tall=0.3)) if n >= entered else person(0.2) for n in range(80)]
@@ -75,6 +77,7 @@ def test_the_whole_picture_is_processed_first_and_periodically() -> None:
     assert passes == [0, 15, 30, 45, 60]
 
 
+@pytest.mark.long
 def test_the_box_stays_when_the_subject_jitters() -> None:
     rng = np.random.default_rng(4)
     alphas = [
@@ -134,6 +137,7 @@ def test_boxes_fit_the_network_and_the_picture(rows: int, columns: int, position
         assert track.box is None or seen is None or track.box.contains(seen)
 
 
+@pytest.mark.long
 def test_boxes_have_few_sizes() -> None:
     shapes = set()
     for n in range(200):

@@ -279,6 +279,7 @@ def test_without_weights_the_setting_is_named() -> None:
         OnnxFile(Options(), Settings())
 
 
+@pytest.mark.long
 def test_memory_does_not_grow(onnx_weights: Path) -> None:
     def resident_bytes() -> int:
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

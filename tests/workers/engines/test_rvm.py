@@ -48,6 +48,7 @@ def in_openvino() -> Rvm:
     return Rvm(Options(), Settings(runtime="openvino", half=False))
 
 
+@pytest.mark.long
 def test_openvino_gives_the_same_mattes(rvm: Rvm, in_openvino: Rvm) -> None:
     assert (rvm.device, in_openvino.device) == ("cpu", "cpu (openvino, float32)")
     before = replaced()

@@ -101,6 +101,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_video(path, (numbered(n) for n in range(120)), sound_s=4.0, options={"g": "20"})
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("short")
 @pytest.mark.parametrize(
     ("background", "formats"),
@@ -126,6 +127,7 @@ def test_every_format_is_the_same_as_in_one_pass(
         assert abs(length_s(ours) - length_s(theirs)) < 1 / 30
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("short")
 @pytest.mark.parametrize("metadata", list(Metadata))
 def test_metadata_is_the_same_as_in_one_pass(tmp_path: Path, metadata: Metadata) -> None:
@@ -175,6 +177,7 @@ def carried(path: Path) -> dict[str, Any]:
     }
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("short")
 def test_lost_metadata_is_reported_as_in_one_pass(tmp_path: Path) -> None:
     clip = rich_clip(tmp_path / "in.mkv", PHONE, chapters=CHAPTERS, subtitles="subrip", frames=120)
@@ -192,6 +195,7 @@ def test_lost_metadata_is_reported_as_in_one_pass(tmp_path: Path) -> None:
         assert [code for code, _ in warnings] == ["no_metadata", "no_chapters", "no_subtitles"]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("short")
 def test_sound_that_changes_is_the_same_as_in_one_pass(tmp_path: Path, clip: Path) -> None:
     """AC-3 that goes on in 5.1, in the MP4 that a recorder made of it."""
@@ -246,6 +250,7 @@ def drifting(number: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
     return image
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("short")
 def test_measurements_and_moving_backgrounds_are_shared_by_all_segments(tmp_path: Path, clip: Path) -> None:
     """Screen colour and tint are those of the first frame; the background video is shorter than the video."""
@@ -311,6 +316,7 @@ def with_gap(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return remuxed(whole, folder / "with_gap.mkv", picture_s=3600, sound_s=3600, lost=(1.59, 2.79))
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("short")
 @pytest.mark.parametrize("formats", [("mp4", "mkv", "webm"), ("mov", "gif", "png")])
 def test_a_gap_stays_where_it_is_and_is_reported_once(tmp_path: Path, with_gap: Path, formats: tuple[Any, ...]) -> None:
@@ -447,6 +453,7 @@ def test_each_output_has_its_own_rendition(tmp_path: Path, clip: Path) -> None:
         assert apart(read(ours), read(in_one_pass(job, output, clip, tmp_path))) == 0.0
 
 
+@pytest.mark.long
 def test_sound_is_encoded_again_for_several_outputs(tmp_path: Path, clip: Path) -> None:
     """Each output decodes it separately."""
     job = job_of(Output(name="o-webm", format="webm"), Output(name="matte", format="webm", view=View.MATTE))

@@ -234,6 +234,7 @@ async def test_redis_loses_its_data(server: RedisServer, tmp_path: Path, clip: P
         assert len(read(site.result(done))) == 720
 
 
+@pytest.mark.long
 @asynctest
 async def test_a_cancelled_job_stops_within_a_second_and_leaves_nothing(
     server: RedisServer, tmp_path: Path, clip: Path

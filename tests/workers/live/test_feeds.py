@@ -276,6 +276,7 @@ def test_a_source_over_http_is_opened_through_the_gateway(
     asyncio.run(run())
 
 
+@pytest.mark.long
 def test_a_feed_counts_as_a_video(url: str, camera: RtspServer) -> None:
     async def run() -> None:
         async with working(url) as store:
@@ -373,5 +374,6 @@ async def _left_to_a_newer_worker(url: str, camera: RtspServer) -> None:
             await eventually(store, feed, source_live, "the worker takes it again")
 
 
+@pytest.mark.long
 def test_a_feed_changed_by_a_newer_version_is_left_to_a_newer_worker(url: str, camera: RtspServer) -> None:
     asyncio.run(_left_to_a_newer_worker(url, camera))

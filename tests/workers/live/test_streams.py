@@ -119,6 +119,7 @@ async def test_a_feed_sends_on_what_is_published_and_waits_for_it(url: str) -> N
     await live.close()
 
 
+@pytest.mark.long
 @asynctest
 async def test_the_stream_of_another_user_is_not_shown(url: str) -> None:
     live = LiveStore(url)

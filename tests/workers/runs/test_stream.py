@@ -65,6 +65,7 @@ def test_unusable_pictures_are_not_counted_as_late(tmp_path: Path) -> None:
     assert re.fullmatch(r"[0-9]+ frames were dropped: they could not be used", warnings["unusable"])
 
 
+@pytest.mark.long
 def test_a_recording_ends_before_the_disk_is_full(
     server: RtspServer, small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

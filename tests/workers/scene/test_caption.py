@@ -15,6 +15,7 @@ def glyph(character: str) -> Plane:
     return picture
 
 
+@pytest.mark.long
 def test_every_character_is_drawn() -> None:
     """OpenCV draws a question mark, or nothing, in place of others."""
     unknown = glyph("?").tobytes()

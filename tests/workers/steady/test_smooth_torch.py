@@ -81,6 +81,7 @@ def still() -> Clip:
     return clip(lambda n: [320.0], 8)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("device", DEVICES)
 def test_a_real_clip_meets_the_goals_and_matches_the_cpu(talk: Clip, device: str) -> None:
     """Measured over all 120 frames: MAD 0.904, dtSSD 0.718; on the CPU 0.897 and 0.712."""
@@ -106,6 +107,7 @@ def test_alphas_of_a_still_subject_match_the_cpu(still: Clip, engine: str) -> No
     assert np.abs(ours - cpu).mean() < 0.002
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("device", DEVICES)
 def test_videos_of_a_batch_match_each_alone_and_start_over_separately(still: Clip, device: str) -> None:
     cut = clip(lambda n: [200.0], 4) + clip(lambda n: [460.0], 4, room=2)
@@ -129,6 +131,7 @@ def test_look_ahead_is_refused(still: Clip) -> None:
         smooth_input(still.frames[0], live_tuning(mode=Temporal.LIVE_1))
 
 
+@pytest.mark.long
 def test_videos_of_different_sizes_and_strengths_match_each_alone(still: Clip) -> None:
     """Different strengths of one engine share one graph."""
     captured: list[CpuGraph] = []
@@ -157,6 +160,7 @@ def test_videos_of_different_sizes_and_strengths_match_each_alone(still: Clip) -
     assert (weak - strong).abs().mean() > 1e-3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("device", DEVICES)
 def test_graphs_match_eager_execution(still: Clip, device: str) -> None:
     frames = [replace(f, pts=f.pts + 30 * (f.pts >= 5)) for f in still.frames]

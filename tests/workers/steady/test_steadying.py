@@ -89,6 +89,7 @@ class SteadyRecorder:
         return results
 
 
+@pytest.mark.long
 def test_live_mattes_are_smoothed_once_on_the_device(engine: Scripted, still: Clip) -> None:
     script, recorder = engine.script, SteadyRecorder(engine)
     device = DeviceThread(recorder)
@@ -104,6 +105,7 @@ def test_live_mattes_are_smoothed_once_on_the_device(engine: Scripted, still: Cl
     assert np.abs(np.stack(on_device).astype(int) - np.stack(by_cpu)).mean() < 1.0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("live", "options"), [(False, {}), (True, {"temporal": "live+1"}), (True, {"temporal": "off"})]
 )

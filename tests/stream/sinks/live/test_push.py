@@ -176,6 +176,7 @@ def test_secrets_are_not_in_the_process_list(states: States) -> None:
             assert not [line for line in children if SECRET.encode() in line]
 
 
+@pytest.mark.long
 def test_an_output_ends_soon_although_its_receiver_never_answers(states: States) -> None:
     patient = SETTINGS.model_copy(update={"output_timeout_s": 60})
     with silent_server() as port:

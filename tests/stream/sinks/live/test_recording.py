@@ -81,6 +81,7 @@ def test_a_recording_survives_sigkill_of_everything(tmp_path: Path) -> None:
     assert len(kept) >= written - 2 * RATE
 
 
+@pytest.mark.long
 def test_a_completed_recording_is_an_ordinary_file(tmp_path: Path) -> None:
     out = tmp_path / "out.mp4"
     with feeding(fan_out(out)) as feed:
@@ -110,6 +111,7 @@ def test_a_recording_on_a_full_disk_ends_with_the_reason(small_disk: Path) -> No
     assert sink.outputs()[0].reason == f"cannot write {small_disk / 'out.mp4'}: the disk is full"
 
 
+@pytest.mark.long
 def test_hls_is_a_sliding_list_of_segments_that_each_begin_with_a_keyframe(tmp_path: Path) -> None:
     playlist = tmp_path / "live" / "room.m3u8"
     with feeding(fan_out(playlist)) as feed:

@@ -177,6 +177,7 @@ def test_an_error_in_the_report_of_a_state_does_not_end_reconnecting(caplog: pyt
     assert "ValueError('closed')" in caplog.text
 
 
+@pytest.mark.long
 def test_it_hangs_in_mid_stream(server: RtspServer, watch: Callable[..., Watched]) -> None:
     seen = watch(server.url())
     seen.goes_on(slate=False)

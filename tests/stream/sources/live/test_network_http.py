@@ -30,6 +30,7 @@ def http(clips: Path) -> Iterator[HttpVideoServer]:
     server.kill()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "path",
     [

@@ -34,6 +34,7 @@ def gstreamer(clips: Path) -> Iterator[GstRtspServer]:
     server.kill()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("transport", ["tcp", pytest.param("udp", marks=pytest.mark.slow)])
 def test_rtsp_is_in_step(gstreamer: GstRtspServer, transport: Any) -> None:
     seen = record(gstreamer.url("flash"), 3.2, Settings(rtsp_transport=transport))

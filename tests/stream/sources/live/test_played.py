@@ -55,6 +55,7 @@ def test_a_file_plays_once_with_all_its_frames(clip: Path) -> None:
     assert source.info.duration_s is None
 
 
+@pytest.mark.long
 def test_a_loop_has_no_gap_and_its_times_increase(clip: Path) -> None:
     source = PlayedSource(clip, Settings(), loop=True, duration_s=2.5)
     items = list(source)

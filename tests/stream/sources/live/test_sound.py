@@ -179,6 +179,7 @@ def test_silence_is_prompt_while_the_source_is_away(track: LiveSound) -> None:
     assert 2.75 < sum(spans(filled)[-1]) / 48_000 <= 2.8
 
 
+@pytest.mark.long
 def test_silence_is_continuous_over_an_hour(track: LiveSound) -> None:
     passed = [packet for tick in range(0, 36_000, 7) for packet in track.fill(tick / 10, away=True)]
     assert is_continuous(passed)

@@ -67,6 +67,7 @@ def test_bias_and_relu(interpreted: ModuleType) -> None:
     assert (out == 0).any()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("tile", [(16, 1, 1), (128, 8, 2)])
 def test_tiles_make_no_difference(interpreted: ModuleType, tile: tuple[int, int, int]) -> None:
     arguments = random_inputs(3, 9, 13)

@@ -51,6 +51,7 @@ def test_each_rewrite_gives_the_same_logits(rewrite: Callable[[BiRefNet], BiRefN
         assert difference(run(rewrite(lite()), x), expected) <= 1e-5
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("height", "width"), [(224, 224), pytest.param(384, 640, marks=pytest.mark.slow)])
 def test_all_together_at_other_sizes(height: int, width: int) -> None:
     x = image(height, width)
@@ -73,6 +74,7 @@ def test_unchanged_parameters_are_shared() -> None:
     assert weights[0].data_ptr() == weights[1].data_ptr()
 
 
+@pytest.mark.long
 def test_nothing_is_left_to_fuse() -> None:
     aspps = [m for m in fuse.fuse(lite()).modules() if isinstance(m, SummedASPP)]
     assert len(aspps) == 5

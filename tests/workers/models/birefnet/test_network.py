@@ -24,6 +24,7 @@ PATCHES = "bb.patch_embed.proj.weight"
 HEAD = "decoder.conv_out1.0.weight"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("variant", ["lite", pytest.param("general", marks=pytest.mark.slow)])
 def test_logits_match_the_public_implementation(variant: str) -> None:
     model = BiRefNet.from_state_dict(deterministic.state_dict(variant))
@@ -31,6 +32,7 @@ def test_logits_match_the_public_implementation(variant: str) -> None:
     assert difference(logits, torch.from_numpy(deterministic.logits(variant))) <= 2e-4
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("prepare", [copy.deepcopy, fuse], ids=["plain", "fused"])
 @pytest.mark.parametrize(
     ("dtype", "size"), [("bfloat16", (256, 320)), pytest.param("float16", (96, 128), marks=pytest.mark.slow)]
