@@ -20,6 +20,7 @@ from stream.srt.programs import PACKET, Command, CommandFor, Program, find_progr
 
 _GOODBYE_S = 0.5  # for a child to end the connection in order; else the other side notices it after 5 s
 _KILLED_S = 2.0
+_OVERDUE_S = 2.0  # after its limit on connecting, a child that neither connected nor ended hangs
 _CHECK_S = 0.05
 _FLUSH_S = 2.0  # at most, for packets that were written and not yet delivered
 _LINE = 4096  # bytes of a message
@@ -48,6 +49,7 @@ class _SrtConnection:
         self._address = address
         self._reason = len(_REASONS)  # index in `_REASONS`
         self._using, self._closing, self._closed = threading.Lock(), threading.Lock(), False
+        self._gave_up = False
         command, secrets = self._command(command_for, connect_s)
         try:
             self._process = subprocess.Popen(
@@ -65,6 +67,15 @@ class _SrtConnection:
         self._connected_texts = tuple(text.encode() for text in command.connected)
         self._messages = threading.Thread(target=self._read_messages, name="srt messages", daemon=True)
         self._messages.start()
+        self._overdue = threading.Timer(connect_s + _OVERDUE_S, self._give_up)
+        self._overdue.daemon = True
+        if address.mode == "caller":
+            self._overdue.start()
+
+    def _give_up(self) -> None:
+        if not self.connected.is_set():
+            self._gave_up = True
+            self.kill()
 
     def _command(self, command_for: CommandFor, connect_s: float) -> "tuple[Command, int]":
         """The command, and the descriptor from which the child reads its secrets."""
@@ -105,7 +116,9 @@ class _SrtConnection:
             return _REASONS[self._reason][1]
         if self.connected.is_set():
             return "the other side closed the connection"
-        return "nobody called" if self._address.mode == "listener" else "nobody listens at this address"
+        if self._address.mode == "listener":
+            return "nobody called"
+        return "the other side did not answer" if self._gave_up else "nobody listens at this address"
 
     def kill(self) -> None:
         """End the child. A read or write that waits returns or raises soon. From any thread."""
@@ -117,6 +130,7 @@ class _SrtConnection:
         with self._closing:
             if not self._closed:
                 self._closed = True
+                self._overdue.cancel()
                 self.kill()
                 with self._using:  # a read or write that waited has ended with the process
                     for file in (self._process.stdin, self._process.stdout):

@@ -17,7 +17,13 @@ from workers.engines.base import Engine, Result
 GREEN = (0, 177, 64)
 
 
-@pytest.fixture(scope="module", params=ENGINES)
+def _params() -> list[object]:
+    """All engines; large networks are long tests."""
+    large = {name for name, record in ENGINES.items() if record.catalogue and record.heavy}
+    return [pytest.param(name, marks=[pytest.mark.long] if name in large else []) for name in ENGINES]
+
+
+@pytest.fixture(scope="module", params=_params())
 def engine(request: pytest.FixtureRequest) -> Engine:
     record, settings = ENGINES[request.param], Settings()
     for module in record.modules:
