@@ -155,11 +155,13 @@ def test_outputs_are_added_paused_resumed_and_removed_while_it_runs(memory: type
     assert "c" not in memory.written
 
 
+@pytest.mark.slow  # these run one at a time, without other load, which drops frames
 def test_a_failing_output_is_retried_reported_once_and_costs_the_others_nothing(memory: type[Memory]) -> None:
     memory.failing["b"] = RemoteError("connection refused")
     states: list[str] = []
     sink = fan_out("memory:a", "memory:b", on_state=lambda status: states.append(str(status)))
     with feeding(sink):
+        until(lambda: any("output 2" in state for state in states))
         until(lambda: len(memory.written.get("a", [])) > 20)
         assert [state for state in states if "output 2" in state] == [
             "output 2 memory:b: reconnecting: connection refused"
