@@ -11,13 +11,13 @@ from commands import shared_options
 from commands.messages import to_stderr
 from commands.overwriting import check_file, check_not_input
 from stream import limits
-from stream.records.choosers import listing
+from stream.records.choosers import lister_names
 from stream.records.engines import AUTO
 
 if TYPE_CHECKING:
     from stream.records.candidates import Candidate
 
-_CHOOSERS = ", ".join((AUTO, *(record.name for record in listing())))
+_CHOOSERS = ", ".join(lister_names())
 
 
 def subjects(
@@ -45,10 +45,10 @@ def subjects(
         typer.Option(
             min=0.0, max=1.0, metavar="SHARE", help="Leave out what is smaller than this share of the picture."
         ),
-    ] = 0.001,
+    ] = limits.CANDIDATE_SHARE,
     most: Annotated[
-        int, typer.Option(min=1, max=limits.CANDIDATES, metavar="N", help="List the N largest at most.")
-    ] = 40,
+        int, typer.Option(min=1, max=limits.CANDIDATES_MOST, metavar="N", help="List the N largest at most.")
+    ] = limits.CANDIDATES,
     overwrite: shared_options.Overwrite = False,
     as_json: shared_options.Json = False,
 ) -> None:

@@ -38,8 +38,10 @@ class CandidateSearch(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     chooser: str = Field(AUTO, max_length=limits.ID, description="what finds them; auto: the best that is available")
-    smallest: Share = Field(0.001, description="share of the picture's area; what is smaller is left out")
-    most: int = Field(40, ge=1, le=limits.CANDIDATES, description="the largest so many are listed")
+    smallest: Share = Field(
+        limits.CANDIDATE_SHARE, description="share of the picture's area; what is smaller is left out"
+    )
+    most: int = Field(limits.CANDIDATES, ge=1, le=limits.CANDIDATES_MOST, description="the largest so many are listed")
 
 
 CANDIDATES = TypeAdapter(tuple[Candidate, ...])

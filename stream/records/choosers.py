@@ -117,6 +117,11 @@ def listing() -> list[ChooserRecord]:
     return [record for record in CHOOSERS.values() if record.lists]
 
 
+def lister_names() -> tuple[str, ...]:
+    """The names that users can choose for listing: `auto`, then every chooser that can."""
+    return (AUTO, *(record.name for record in listing()))
+
+
 def misunderstood(name: str, kinds: Collection[PromptKind]) -> str:
     """Why the chooser with this name does not understand prompts of these kinds, as text; for `auto`, why none does.
     "": it does, or there is no chooser with this name."""

@@ -73,7 +73,8 @@ class _SrtConnection:
             self._overdue.start()
 
     def _give_up(self) -> None:
-        if not self.connected.is_set():
+        """Kill a child that still runs and has not connected. One that has ended keeps its own reason."""
+        if not self.connected.is_set() and self._process.poll() is None:
             self._gave_up = True
             self.kill()
 

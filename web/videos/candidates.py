@@ -10,11 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from stream import limits
 from stream.records.candidates import CANDIDATES, Candidate, CandidateSearch
+from stream.records.choosers import lister_names
 from stream.records.jobs import Job, Output, VideoStreamNumber
 from stream.storage import Storage
 from web.context import Here, Owner, spend
+from web.http.problems import Problem
 from web.http.threads import in_thread
-from web.videos.job_requests import PREVIEW, check_chooser, check_stream, complete_upload
+from web.videos.job_requests import PREVIEW, check_stream, complete_upload
 from web.videos.unlisted_jobs import existing_s, result_of
 
 router = APIRouter(prefix="/api", tags=["jobs"])
@@ -45,7 +47,7 @@ async def candidates(body: CandidatesRequest, request: Request, owner: Owner, he
     """Each with its outline, and with the prompt of `subjects` that chooses it. Answered before your other jobs; takes
     seconds, on a server without a GPU up to a minute or two."""
     await spend(here, request, "candidates", owner, _SEARCHES, _SEARCHES_WINDOW_S)
-    check_chooser(body.chooser)
+    _check_chooser(body.chooser)
     upload = await complete_upload(here, owner, body.upload)
     check_stream(body.stream, upload.media)
     still = bool(upload.media and upload.media.still)
@@ -64,6 +66,13 @@ async def candidates(body: CandidatesRequest, request: Request, owner: Owner, he
     async with result_of(here, job, _LIMIT_S, "search") as done:
         content = await in_thread(_content, here.storage, done.results[PREVIEW].key)
     return CandidateList(candidates=CANDIDATES.validate_json(content))
+
+
+def _check_chooser(name: str) -> None:
+    """Raise Problem 422 for a chooser that cannot list candidates."""
+    if name not in lister_names():
+        detail = f"{name!r} does not list candidates; use one of: {', '.join(lister_names())}"
+        raise Problem(422, "invalid", detail, field="chooser")
 
 
 def _content(storage: Storage, key: str) -> bytes:

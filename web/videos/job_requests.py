@@ -12,8 +12,6 @@ from stream import limits
 from stream.errors import Fenced, FetchError, NoVideoStream, UnsupportedOutput
 from stream.fetch.safe_http import resolve
 from stream.records import selection
-from stream.records.choosers import listing
-from stream.records.engines import AUTO
 from stream.records.formats import (
     DEFAULT,
     FORMATS,
@@ -226,14 +224,6 @@ async def _finished(here: Context, upload: Upload) -> Upload:
     except (Busy, Fenced, FileNotFoundError, Rewound):
         detail = "the upload is still in progress"
     raise Problem(409, "incomplete", detail, field="upload", retry_s=1)
-
-
-def check_chooser(name: str) -> None:
-    """Raise Problem 422 for a chooser that cannot list candidates."""
-    able = [record.name for record in listing()]
-    if name != AUTO and name not in able:
-        detail = f"{name!r} does not list candidates; use one of: {', '.join((AUTO, *able))}"
-        raise Problem(422, "invalid", detail, field="chooser")
 
 
 def check_stream(number: int | None, media: Media | None) -> None:

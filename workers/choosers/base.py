@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from stream import limits
 from stream.picture.frames import Alpha, Frame
 from stream.records.subjects import Prompt, Subject
 
@@ -59,8 +60,8 @@ class Search:
     largest so many are listed."""
 
     side: int | None = None
-    smallest: float = 0.001
-    most: int = 40
+    smallest: float = limits.CANDIDATE_SHARE
+    most: int = limits.CANDIDATES
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import redis
 from stream.errors import ServerError
 from stream.serve.redis_server import Embedded, address, answers, command, find_server
 from tests.media import ROOT
-from tests.waiting import PATIENCE_S
+from tests.waiting import until
 
 HOLDER = """
 import sys, time
@@ -38,17 +38,7 @@ def holder(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
     process.kill()
     process.wait()
     process.stdout.close()
-    assert eventually(lambda: not answers(tmp_path))
-
-
-def eventually(condition: object, limit_s: float = PATIENCE_S) -> bool:
-    assert callable(condition)
-    until_s = time.monotonic() + limit_s
-    while time.monotonic() < until_s:
-        if condition():
-            return True
-        time.sleep(0.01)
-    return False
+    until(lambda: not answers(tmp_path))
 
 
 def write(url: str, key: str) -> None:
@@ -103,7 +93,7 @@ def test_it_ends_with_a_killed_parent_and_the_next_server_has_its_data(
     write(address(tmp_path), "a")
     holder.send_signal(signal.SIGKILL)
     holder.wait()
-    assert eventually(lambda: not answers(tmp_path))
+    until(lambda: not answers(tmp_path))
     assert (tmp_path / "redis.sock").exists()  # a stale socket is no obstacle
     with Embedded(tmp_path) as server:
         assert read(server.url, "a") == b"kept"
@@ -116,7 +106,7 @@ def test_a_waiting_server_takes_over(tmp_path: Path, holder: "subprocess.Popen[s
     time.sleep(0.3)
     holder.kill()
     holder.wait()
-    assert eventually(lambda: answers(tmp_path) and read(address(tmp_path), "a") == b"kept")
+    until(lambda: answers(tmp_path) and read(address(tmp_path), "a") == b"kept")
     second.terminate()
     assert second.wait(5) == 0
 
@@ -126,7 +116,7 @@ def test_concurrent_starts_give_one_server(tmp_path: Path) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)  # all of them wait behind it
         racers = [subprocess.Popen(command(tmp_path), cwd=ROOT, stdout=subprocess.DEVNULL) for _ in range(4)]
         time.sleep(0.3)
-    assert eventually(lambda: answers(tmp_path))
+    until(lambda: answers(tmp_path))
     with redis.Redis.from_url(address(tmp_path)) as client:
         assert client.info("server")["process_id"] in [racer.pid for racer in racers]
     for racer in racers:

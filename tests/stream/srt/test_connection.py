@@ -186,6 +186,14 @@ def test_a_child_that_hangs_while_it_connects_is_killed(program: Program) -> Non
         assert reader.reason == "the other side did not answer"
 
 
+def test_a_child_that_ended_in_time_keeps_its_reason(program: Program) -> None:
+    with SrtReader(address(free_port()), 0.3, program) as reader:
+        assert reader.read(1) == b""
+        reader._process.wait(PATIENCE_S)
+        reader._overdue.join()
+        assert reader.reason == "nobody listens at this address"
+
+
 def test_a_killed_sender(clip: Path, program: Program, tmp_path: Path) -> None:
     port = free_port()
     with sender(port, clip, SIMPLE, tmp_path) as peer, SrtReader(address(port, SIMPLE), PATIENCE_S, program) as reader:

@@ -273,10 +273,12 @@ def test_suggestions_are_picked_on_the_picture_and_by_their_buttons(videos: Any,
 
 @pytest.mark.long
 def test_why_there_are_no_suggestions(videos: Any, files: FileWorkerDouble) -> None:
+    picking(videos)
     assert not videos.is_visible("text=Suggest subjects")
     with registered(LISTING):
         videos.reload()
-        picking(videos)
+        videos.click(".draft button:has-text('Pick subjects')")
+        videos.wait_for_function("() => document.querySelector('#pick .pick-frame')?.offsetWidth > 0")
         videos.click("text=Suggest subjects")
         files.fail("failed", "the network is too large")
         videos.wait_for_selector("text=No suggestions: the network is too large.")
