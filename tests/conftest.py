@@ -100,6 +100,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.xdist_group(_group(path)))
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Undo pytest-xdist's addition of the group to the name: `--last-failed` would not find the test again."""
+    if hasattr(report, "node"):  # it came from one of pytest-xdist's processes
+        path = report.nodeid.partition("::")[0].removeprefix("tests/")
+        report.nodeid = report.nodeid.removesuffix(f"@{_group(path)}")
+
+
 def _group(path: str) -> str:
     """Tests of a group run one after another. A module is in one group, so that its fixtures are set up once."""
     return next((name for name, modules in _GROUPS.items() if path.startswith(modules)), path)
