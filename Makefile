@@ -84,7 +84,8 @@ test: check
 
 # Long tests run as those of `make test`; of slow ones two at a time, except those with time limits.
 test-slow: $(VENV)/.tested-slow
-	$(PYTEST) -n 3 --dist loadgroup -m 'long and not slow and not gpu'
+	$(PYTEST) -n 3 -m 'long and not clocked and not slow and not gpu'
+	$(call clocked,-n 3 --dist loadgroup,long and not slow and not gpu)
 	$(PYTEST) -n 2 -m 'slow and not clocked'
 	$(call clocked,,slow)
 

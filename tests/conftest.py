@@ -82,12 +82,15 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """Import only modules with tests of the part that runs: importing all takes longer than many tests."""
     if collection_path.suffix != ".py" or not collection_path.name.startswith("test_"):
         return None
-    path, words = collection_path.relative_to(Path(__file__).parent).as_posix(), config.option.markexpr.split()
-    if "or" in words or "clocked" not in words:
+    part = config.option.markexpr
+    if "or" in part.split():
         return None
-    if "not clocked" in config.option.markexpr:
-        return True if path.startswith(CLOCKED) else None
-    return None if path.startswith(CLOCKED) or "clocked" in collection_path.read_text() else True
+    clocked = collection_path.relative_to(Path(__file__).parent).as_posix().startswith(CLOCKED)
+    if clocked and "not clocked" in part:
+        return True
+    text = collection_path.read_text()
+    wanted = [mark for mark in ("clocked", "long", "slow") if mark in part.replace(f"not {mark}", "")]
+    return None if all(mark in text or (mark == "clocked" and clocked) for mark in wanted) else True
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist, which reads the groups in the same hook

@@ -66,6 +66,7 @@ def started(tree: ast.AST, place: str = "") -> Iterator[str]:
         yield from started(node, place)
 
 
+@pytest.mark.long
 def test_background_work_is_started_where_its_exceptions_are_seen() -> None:
     found = {
         f"{path.relative_to(ROOT).as_posix()}:{function}"

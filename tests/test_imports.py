@@ -35,6 +35,7 @@ def test_packages_import_only_what_is_allowed(package: str) -> None:
     assert not offenders
 
 
+@pytest.mark.long
 def test_only_the_link_and_its_parts_import_redis() -> None:
     files = [f for p in FORBIDDEN for f in (ROOT / p).rglob("*.py")]
     found = {f.relative_to(ROOT).as_posix() for f in files if "redis" in imported(f)}

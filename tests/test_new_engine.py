@@ -106,6 +106,7 @@ def is_left_half(mattes: list[Frame]) -> bool:
     return bool(columns) and all(c[: width // 3].min() > 230 and c[-width // 3 :].max() < 20 for c in columns)
 
 
+@pytest.mark.long
 def test_the_command_line_supports_it(code: Path, tmp_path: Path) -> None:
     help_text = run(code, "file", "--help").stdout
     assert f"auto, {', '.join(ENGINES)}, left." in help_text
@@ -119,6 +120,7 @@ def test_the_command_line_supports_it(code: Path, tmp_path: Path) -> None:
     assert "key: supported only by chroma, not by left" in refused.stderr
 
 
+@pytest.mark.long
 def test_the_api_lists_it_and_a_worker_runs_its_jobs(url: str, tmp_path: Path) -> None:
     with httpx.Client(base_url=url, timeout=30) as http:
         menu = http.get("/api/options").json()
@@ -150,6 +152,7 @@ def tab() -> Iterator[Any]:
         yield tab
 
 
+@pytest.mark.long
 def test_the_studio_and_the_page_of_videos_offer_it(url: str, tab: Any) -> None:
     tab.goto(url)
     tab.click("#drawer-open")

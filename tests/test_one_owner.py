@@ -4,6 +4,7 @@ Strings are taken from the syntax tree, so comments and docstrings may contain t
 """
 
 import ast
+import functools
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -33,6 +34,11 @@ SUFFIX = re.compile(rf"\.({'|'.join(FORMATS)})\b")
 STORED = re.compile(rf"(storage://)?({'|'.join(keys.PREFIXES)})")
 ENDS = set(live.REASONS) - {live.USAGE, live.BAD_SDP, jobs.POISON, JobState.CANCELLED}  # these are codes of others too
 PATTERNS = (limits.NAME, limits.OUTPUT_NAME, limits.RECORD_ID.pattern, limits.FILE_ID.pattern)
+
+
+@functools.cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
 
 
 def strings(tree: ast.AST) -> Iterator[str]:
@@ -158,14 +164,10 @@ OWNED = {
 @pytest.mark.parametrize("kind", OWNED)
 def test_it_is_defined_in_one_place(kind: str) -> None:
     owned = OWNED[kind]
-    assert list(owned.found(ast.parse((ROOT / owned.owner).read_text()))), (
-        f"{owned.owner} contains none: check the rule"
-    )
+    assert list(owned.found(tree_of(ROOT / owned.owner))), f"{owned.owner} contains none: check the rule"
     others = (path for package in PACKAGES for path in (ROOT / package).rglob("*.py") if path != ROOT / owned.owner)
     strays = {
-        path.relative_to(ROOT).as_posix(): found
-        for path in others
-        if (found := list(owned.found(ast.parse(path.read_text()))))
+        path.relative_to(ROOT).as_posix(): found for path in others if (found := list(owned.found(tree_of(path))))
     }
     assert not strays, f"{kind} belong to {owned.owner}"
 

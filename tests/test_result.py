@@ -73,6 +73,7 @@ def _levels(matte: Frame) -> Plane:
     return np.clip(np.rint((matte.planes()[0].astype(float) - 16) * 255 / 219), 0, 255).astype(np.uint8)
 
 
+@pytest.mark.long
 def test_chroma_composites_the_pattern_by_its_true_alpha(tmp_path: Path) -> None:
     pattern = PatternSource(640, 480, 45)
     clip = pattern_clip(tmp_path / "clip.mp4", 640, 480, 45)

@@ -40,6 +40,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> str:
     return found
 
 
+@pytest.mark.long
 def test_every_file_of_the_packages_is_installed(python: str, tmp_path: Path) -> None:
     code = "import stream, pathlib; print(pathlib.Path(stream.__file__).parents[1])"
     installed = Path(subprocess.run([python, "-c", code], cwd=tmp_path, capture_output=True, text=True).stdout.strip())

@@ -61,6 +61,7 @@ def end(process: subprocess.Popen[str]) -> str:
     return messages
 
 
+@pytest.mark.long
 def test_a_looped_file_is_shown_without_a_torn_picture_at_its_rate(device: LoopbackDevice, start: Start) -> None:
     process = start("--loop")
     pictures = device.pictures()

@@ -60,6 +60,7 @@ def test_mjpeg_is_preferred_at_high_rates(tmp_path: Path) -> None:
     assert colours(frames[-1]) == pytest.approx(expected, abs=3)
 
 
+@pytest.mark.long
 def test_the_background_is_shown_when_the_camera_is_unplugged(tmp_path: Path) -> None:
     frames, messages = record(tmp_path, "2", CAPTURE_FRAMES="30")
     assert "source reconnecting: no such device" in messages

@@ -42,6 +42,7 @@ def test_a_file_is_matted_and_summarized(screen: Path, tmp_path: Path) -> None:
     assert len(read(out)) == 120
 
 
+@pytest.mark.long
 def test_json_output_has_one_event_per_line(screen: Path, tmp_path: Path) -> None:
     done = mattebox("file", screen, "-o", tmp_path / "o.mp4", "--engine", "chroma", "--json", "--end", "1")
     events = [json.loads(line) for line in done.stdout.splitlines()]
@@ -51,6 +52,7 @@ def test_json_output_has_one_event_per_line(screen: Path, tmp_path: Path) -> Non
     assert (events[-1]["width"], events[-1]["height"]) == (320, 240)
 
 
+@pytest.mark.long
 def test_warnings_are_printed_at_the_end(tmp_path: Path) -> None:
     clip = numbered_clip(tmp_path / "in.mp4", 6, sound_s=0.2)
     done = mattebox("file", clip, "-o", tmp_path / "o.gif", "--engine", "chroma", "--key", "#00ff00")
@@ -161,6 +163,7 @@ def test_errors_are_json_with_the_json_option() -> None:
     assert json.loads(done.stdout.splitlines()[-1])["code"] == "unreadable_media"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("name", ["out.mp4", "frames"])
 def test_interrupting_leaves_nothing_behind(tmp_path: Path, number: int, name: str) -> None:
@@ -264,6 +267,7 @@ def test_offline_without_weights_names_the_command_that_downloads_them(tmp_path:
     assert "MATTEBOX_OFFLINE" in done.stderr
 
 
+@pytest.mark.long
 def test_the_engine_its_reason_and_its_licence_are_printed(tmp_path: Path) -> None:
     done = mattebox("file", TALK, "-o", tmp_path / "o.mp4", "--end", "0.2")
     assert "engine rvm on cpu: best matte on a CPU, for files" in done.stderr
@@ -357,6 +361,7 @@ def test_nothing_is_written_to_the_users_home_but_weights(tmp_path: Path, engine
     assert list(home.rglob("*")) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("redirect", ["2>&-", "2>/dev/full", ">&-", "--json >/dev/full", "--json | head -1"])
 def test_the_video_is_matted_even_if_no_message_can_be_written(screen: Path, tmp_path: Path, redirect: str) -> None:
     words = shlex.join(command("file", screen, "-o", tmp_path / "o.mp4", "--engine", "chroma"))

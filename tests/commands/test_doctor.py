@@ -27,6 +27,7 @@ def redis() -> Iterator[RedisServer]:
     yield from start_server("valkey", over_tcp=True)
 
 
+@pytest.mark.long
 def test_a_deployment_that_works(redis: RedisServer, tmp_path: Path) -> None:
     code, text = doctor(tmp_path, "--json", REDIS_URL=redis.url, MATTEBOX_TOKENS=f"ann:{'a' * 48}")
     found = {line["name"]: line for line in map(json.loads, text.splitlines())}

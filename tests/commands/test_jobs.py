@@ -84,6 +84,7 @@ def jobs(site: Site, *words: object) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
+@pytest.mark.long
 def test_a_job_is_submitted_watched_listed_and_downloaded(site: Site, tmp_path: Path) -> None:
     clip = numbered_clip(tmp_path / "clip.mp4", 30)
     code, stdout, stderr = jobs(
@@ -105,6 +106,7 @@ def test_a_job_is_submitted_watched_listed_and_downloaded(site: Site, tmp_path: 
     assert (code, stderr) == (1, "error: the job is done and has no result 'none'\n")
 
 
+@pytest.mark.long
 def test_results_of_single_subjects(site: Site, tmp_path: Path) -> None:
     clip = scene.clip(tmp_path / "clip.mp4", frames=2)
     words = list[object]()
@@ -128,6 +130,7 @@ def test_results_of_single_subjects(site: Site, tmp_path: Path) -> None:
         assert alpha[scene.alpha(hidden, 0.0) > 0].max() == 0
 
 
+@pytest.mark.long
 def test_a_failed_job_has_exit_code_1(site: Site, tmp_path: Path) -> None:
     clip = numbered_clip(tmp_path / "clip.mp4", 40)
     content = bytearray(clip.read_bytes())
@@ -162,6 +165,7 @@ def remote(site: Site, folder: Path) -> Remote:
     return Remote(site.url, "secret-secret-secret", Settings(cache_dir=folder))
 
 
+@pytest.mark.long
 def test_an_interrupted_upload_is_resumed(site: Site, tmp_path: Path) -> None:
     content = numbered_clip(tmp_path / "clip.mp4", 30).read_bytes()
     clip, progress = tmp_path / "clip.mp4", list[tuple[int, int]]()
@@ -182,6 +186,7 @@ def test_an_interrupted_upload_is_resumed(site: Site, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "uploads.json").read_text()) == {}
 
 
+@pytest.mark.long
 def test_a_result_is_saved_with_an_uploaded_background(site: Site, tmp_path: Path) -> None:
     clip, mars = numbered_clip(tmp_path / "clip.mp4", 8), tmp_path / "mars.png"
     Image.new("RGB", (64, 48), (200, 60, 20)).save(mars)
@@ -268,6 +273,7 @@ def test_everything_is_checked_before_anything_is_uploaded(
     assert len(site.context.storage.keys("uploads")) == before
 
 
+@pytest.mark.long
 def test_a_download_continues_where_it_was_cut_off(tmp_path: Path) -> None:
     content = os.urandom(300_000)
     with cutting_server(content, 100_000) as (url, ranges):
@@ -304,6 +310,7 @@ def cutting_server(content: bytes, at_most: int) -> Iterator[tuple[str, list[str
             thread.join()
 
 
+@pytest.mark.long
 def test_an_interrupted_wait_prints_that_the_job_continues(idle_site: Site, tmp_path: Path) -> None:
     clip = numbered_clip(tmp_path / "clip.mp4", 3)
     line = command("jobs", "submit", clip, "--engine", "chroma", "-o", tmp_path / "out.mp4", "--json")
@@ -332,6 +339,7 @@ def test_invalid_urls_and_tokens_are_refused() -> None:
             Remote("http://host", token, Settings())
 
 
+@pytest.mark.long
 def test_the_masks_of_a_job_are_uploaded(idle_site: Site, tmp_path: Path) -> None:
     clip = numbered_clip(tmp_path / "clip.mp4", 5)
     Image.new("L", (64, 48), 255).save(tmp_path / "mask.png")

@@ -45,6 +45,7 @@ def piped(data: bytes, *arguments: object, env: dict[str, str] | None = None) ->
     )
 
 
+@pytest.mark.long
 def test_a_folder_into_a_folder(inputs: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     words = ("file", inputs, "-o", out, "--recursive", "--format", "webm", "--format", "webp", *CHROMA)
@@ -62,6 +63,7 @@ def test_a_folder_into_a_folder(inputs: Path, tmp_path: Path) -> None:
     assert replaced.stderr.splitlines()[-1] == "3 done, 0 failed, 0 skipped"
 
 
+@pytest.mark.long
 def test_the_exit_code_is_1_if_one_failed(inputs: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.mp4").write_bytes((inputs / "clip.mp4").read_bytes()[:100])
     done = mattebox("file", tmp_path / "bad.mp4", inputs / "a.png", "-o", tmp_path / "out", "--json", *CHROMA)
@@ -92,6 +94,7 @@ def test_wrong_usage_is_reported_before_any_work(inputs: Path, words: tuple[str,
         app(["file", *(word.format(**names) for word in words), *CHROMA], standalone_mode=False)
 
 
+@pytest.mark.long
 def test_standard_output_needs_a_format_for_pipes(inputs: Path) -> None:
     done = mattebox("file", inputs / "clip.mp4", "-o", "-", "--format", "mov", *CHROMA)
     assert (done.returncode, done.stdout) == (2, "")
@@ -99,6 +102,7 @@ def test_standard_output_needs_a_format_for_pipes(inputs: Path) -> None:
     assert "needs a format that can be written to a pipe: mp4, webm, mkv, png-picture" in line
 
 
+@pytest.mark.long
 def test_an_interrupted_batch_keeps_what_is_done(inputs: Path, tmp_path: Path) -> None:
     long = write_video(tmp_path / "long.mkv", [numbered(n % 256) for n in range(9000)], codec="mpeg4")
     out = tmp_path / "out"
@@ -115,6 +119,7 @@ def test_an_interrupted_batch_keeps_what_is_done(inputs: Path, tmp_path: Path) -
     assert [path.name for path in out.iterdir()] == ["a.png"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("suffix", "format"), [(".mp4", "mkv"), (".mkv", "webm"), (".mkv", "mp4")])
 def test_a_video_through_a_pipe(tmp_path: Path, suffix: str, format: str) -> None:
     """An MP4 has its index at its end."""
@@ -134,6 +139,7 @@ def test_a_video_through_a_pipe(tmp_path: Path, suffix: str, format: str) -> Non
     assert list(temporary.iterdir()) == [], "the temporary file is removed"
 
 
+@pytest.mark.long
 def test_a_picture_through_a_pipe(inputs: Path, tmp_path: Path) -> None:
     data = (inputs / "a.png").read_bytes()
     for format in ("png", "tif"):
@@ -144,6 +150,7 @@ def test_a_picture_through_a_pipe(inputs: Path, tmp_path: Path) -> None:
         assert json.loads(done.stderr.splitlines()[-1])["event"] == "done", "events go to standard error"
 
 
+@pytest.mark.long
 def test_a_closed_reader_ends_the_program_quietly(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     images = [rng.integers(0, 255, (240, 320, 3), dtype=np.uint8) for _ in range(40)]
@@ -160,6 +167,7 @@ def test_a_closed_reader_ends_the_program_quietly(tmp_path: Path) -> None:
     assert "Traceback" not in errors
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("data", "settings", "message"),
     [
@@ -176,6 +184,7 @@ def test_bad_standard_input_is_one_line(data: bytes, settings: dict[str, str], m
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.long
 def test_a_terminal_as_standard_output_is_refused(inputs: Path) -> None:
     ours, theirs = os.openpty()
     try:
@@ -190,6 +199,7 @@ def test_a_terminal_as_standard_output_is_refused(inputs: Path) -> None:
     assert done.stderr.startswith("error: standard output is a terminal; write to a file or a pipe")
 
 
+@pytest.mark.long
 def test_a_picture_into_a_folder_and_over_a_background(inputs: Path, tmp_path: Path) -> None:
     done = mattebox("file", inputs / "a.png", "-o", f"{tmp_path}/", *CHROMA, "--background", "color:#102030")
     assert done.returncode == 0, done.stderr

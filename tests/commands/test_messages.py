@@ -73,6 +73,7 @@ def test_other_commands(
     assert message in line
 
 
+@pytest.mark.long
 def test_servers_that_are_not_mattebox(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     with HTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as server:
         monkeypatch.setattr(SimpleHTTPRequestHandler, "log_message", lambda *_: None)
@@ -96,6 +97,7 @@ def test_servers_that_are_not_mattebox(capsys: pytest.CaptureFixture[str], monke
             thread.join()
 
 
+@pytest.mark.long
 def test_names_that_are_not_ascii_are_printed_in_any_locale(tmp_path: Path) -> None:
     env = {name: value for name, value in os.environ.items() if name not in ("HOME", "LANG", "LC_ALL")}
     plain = env | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}

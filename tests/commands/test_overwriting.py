@@ -74,6 +74,7 @@ def test_an_existing_file_is_refused_without_a_terminal(clip: Path, tmp_path: Pa
     assert (tmp_path / "out.mkv").read_text() == "mine"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("flag", ["-y", "--overwrite"])
 def test_overwrite_replaces_a_file(clip: Path, tmp_path: Path, flag: str) -> None:
     (tmp_path / "out.mkv").write_text("mine")
@@ -82,6 +83,7 @@ def test_overwrite_replaces_a_file(clip: Path, tmp_path: Path, flag: str) -> Non
     assert len(read(tmp_path / "out.mkv")) == 4
 
 
+@pytest.mark.long
 def test_a_folder_with_files_counts_as_existing(clip: Path, tmp_path: Path) -> None:
     (tmp_path / "note.txt").write_text("mine")
     for name in (tmp_path, tmp_path / "%05d.png"):
@@ -92,6 +94,7 @@ def test_a_folder_with_files_counts_as_existing(clip: Path, tmp_path: Path) -> N
     assert len(list(tmp_path.glob("*.png"))) == 4
 
 
+@pytest.mark.long
 def test_ctrl_c_while_the_progress_bar_starts_is_one_line(tmp_path: Path) -> None:
     hides_cursor = b"\x1b[?25l"
     folder, long = tmp_path / "results", numbered_clip(tmp_path / "long.mp4", 1500)
@@ -105,6 +108,7 @@ def test_ctrl_c_while_the_progress_bar_starts_is_one_line(tmp_path: Path) -> Non
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("answer", "code", "frames"), [("y\n", 0, 4), ("n\n", 2, 0), ("\n", 2, 0), ("\x03", 130, 0)])
 def test_a_terminal_is_asked(clip: Path, tmp_path: Path, answer: str, code: int, frames: int) -> None:
     out = tmp_path / "out.mkv"

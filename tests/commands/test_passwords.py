@@ -34,6 +34,7 @@ def test_an_address_is_read_from_a_file(tmp_path: Path) -> None:
         address_of(f"@{tmp_path}/none")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("way", ["option", "file", "environment"])
 def test_stream_gives_the_token_to_its_outputs(tmp_path: Path, way: str) -> None:
     (tmp_path / "token").write_text(f"{BAD_TOKEN}\n")
@@ -75,6 +76,7 @@ def test_stream_gives_the_token_to_a_whep_source(
     assert (done.returncode, done.stderr) == (2, f"error: {error}\n")
 
 
+@pytest.mark.long
 def test_camera_reads_its_address_and_password_from_files(tmp_path: Path) -> None:
     (tmp_path / "source").write_text("rtsp://ann:pass-word@127.0.0.1:1/x\n")
     (tmp_path / "password").write_text("hush\n")

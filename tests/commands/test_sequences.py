@@ -86,6 +86,7 @@ def test_an_existing_sequence_is_kept_without_overwrite(tmp_path: Path) -> None:
     assert mattebox_here(*words, "--overwrite").returncode == 0
 
 
+@pytest.mark.long
 def test_an_interrupted_run_leaves_the_earlier_sequence(tmp_path: Path) -> None:
     path, out = write_png(tmp_path / "in", [1, 2], SHOT), tmp_path / "out"
     assert mattebox_here("file", path, "-o", out / "%d.png", *CHROMA).returncode == 0

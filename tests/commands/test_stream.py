@@ -89,6 +89,7 @@ def assert_private(frames: list[Frame]) -> None:
     assert not seen, f"the room is in {len(seen)} of {len(frames)} pictures"
 
 
+@pytest.mark.long
 def test_a_camera_that_dies_and_returns(server: RtspServer, recorder: Callable[..., Recorder], tmp_path: Path) -> None:
     out = tmp_path / "out.mkv"
     running = recorder(server.url(user=IN_URL), out)
@@ -117,6 +118,7 @@ def test_a_camera_that_dies_and_returns(server: RtspServer, recorder: Callable[.
     assert list(tmp_path.iterdir()) == [out]
 
 
+@pytest.mark.long
 def test_a_password_from_a_file_is_neither_in_the_command_line_nor_in_the_log(
     server: RtspServer, recorder: Callable[..., Recorder], tmp_path: Path
 ) -> None:

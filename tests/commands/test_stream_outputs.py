@@ -35,6 +35,7 @@ def start(*arguments: object) -> "subprocess.Popen[str]":
     return subprocess.Popen(line, cwd=ROOT, env=os.environ | QUICK, stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.long
 def test_servers_and_files_at_once(server: RtmpServer, tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.mp4", 4)
     files = [tmp_path / "a.mp4", tmp_path / "b.mkv", tmp_path / "live.m3u8"]
@@ -92,6 +93,7 @@ def test_an_existing_output_of_several_is_not_replaced(tmp_path: Path) -> None:
     assert not (tmp_path / "a.mkv").exists()
 
 
+@pytest.mark.long
 def test_one_file_in_two_spellings_and_the_input_are_refused(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.mp4", 1)
     before = clip.read_bytes()

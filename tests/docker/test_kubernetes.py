@@ -48,6 +48,7 @@ def settings_names() -> set[str]:
     return {f"MATTEBOX_{name.upper()}" for name in Settings.model_fields} | {"REDIS_URL"}
 
 
+@pytest.mark.long
 @every_overlay
 def test_it_is_valid(overlay: str) -> None:
     manifests = rendered(overlay)

@@ -71,6 +71,7 @@ WORKER = "import commands.app, commands.serve, workers.live.worker, workers.file
 )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "code"), [("web", WEB), ("worker", WORKER)])
 def test_it_has_every_package_that_the_image_imports(name: str, code: str) -> None:
     code += "\nimport sys; print(*{module.partition('.')[0] for module, found in sys.modules.items() if found})"

@@ -110,6 +110,7 @@ async def video(url: str, camera: Camera | None = None, **options: object) -> As
         await worker_store.close()
 
 
+@pytest.mark.long
 @asynctest
 async def test_while_the_engine_loads_and_on_the_first_frame(url: str) -> None:
     async with video(url, engine="heavy") as seen:
@@ -168,6 +169,7 @@ async def test_an_engine_that_is_unavailable(url: str) -> None:
         seen.assert_never()
 
 
+@pytest.mark.long
 @asynctest
 async def test_a_new_engine_takes_over_when_it_is_warm(url: str) -> None:
     async with video(url, engine="upper") as seen:
@@ -183,6 +185,7 @@ async def test_a_new_engine_takes_over_when_it_is_warm(url: str) -> None:
         seen.assert_never()
 
 
+@pytest.mark.long
 @asynctest
 async def test_an_engine_that_is_warm_too_late_is_not_used(url: str) -> None:
     async with video(url, engine="choosy") as seen:
@@ -195,6 +198,7 @@ async def test_an_engine_that_is_warm_too_late_is_not_used(url: str) -> None:
         assert not covered, "the chosen engine stays in use"
 
 
+@pytest.mark.long
 @asynctest
 async def test_a_background_that_cannot_be_read(url: str, tmp_path: Path) -> None:
     picture = tmp_path / "picture.png"
@@ -210,6 +214,7 @@ async def test_a_background_that_cannot_be_read(url: str, tmp_path: Path) -> Non
         seen.assert_never()
 
 
+@pytest.mark.long
 @asynctest
 async def test_a_picture_that_changes_its_size(url: str) -> None:
     camera = Camera(rate=30, size_of=lambda n: (128, 96) if n % 20 < 10 else (256, 192) if n < 60 else (96, 128))
@@ -249,6 +254,7 @@ def assert_stacks_never_show_the_room(client: Client) -> None:
         assert max(*colour, *alpha) < 24, f"the room's colour {colour}, its alpha {alpha}"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("background", ["color:#ff0000", "blur", "none"])
 @asynctest
 async def test_stacks_while_the_engine_loads_and_when_it_raises(url: str, background: str) -> None:
@@ -266,6 +272,7 @@ async def test_stacks_while_the_engine_loads_and_when_it_raises(url: str, backgr
         assert_stacks_never_show_the_room(viewer)
 
 
+@pytest.mark.long
 @asynctest
 async def test_stacks_of_an_overloaded_engine_and_of_a_camera_that_is_lost(url: str) -> None:
     camera = Camera()

@@ -70,6 +70,7 @@ async def test_options_take_effect_within_200_ms(served: Served) -> None:
         assert statistics.median(took_ms) < 200
 
 
+@pytest.mark.long
 @asynctest
 async def test_every_kind_of_option_changes_while_live(served: Served) -> None:
     async with calling(served.url, Camera(rate=20), "H264", background="color:#ff0000", **BEHIND) as caller:
@@ -101,6 +102,7 @@ async def test_every_kind_of_option_changes_while_live(served: Served) -> None:
         assert meters["notice"] == ""
 
 
+@pytest.mark.long
 @asynctest
 async def test_viewers_of_a_published_stream_never_see_the_room(served: Served) -> None:
     """WHIP in, WHEP out, with two clients. Options that show the room are refused, before and while live."""
@@ -134,6 +136,7 @@ async def is_there(http: httpx.AsyncClient) -> bool:
     )
 
 
+@pytest.mark.long
 @asynctest
 async def test_metrics_of_the_device(served: Served) -> None:
     async with calling(served.url, Camera(), **CHROMA) as caller:

@@ -26,18 +26,21 @@ def refused(tmp_path: Path, *words: str, **env: str) -> tuple[int, str]:
     return done.returncode, line
 
 
+@pytest.mark.long
 def test_an_address_of_another_machine(tmp_path: Path) -> None:
     code, line = refused(tmp_path, "serve", "--host", "192.0.2.1", MATTEBOX_TOKEN="a-token-of-some-length")
     assert code == 2
     assert line.startswith("error: cannot listen on 192.0.2.1:8080: ")
 
 
+@pytest.mark.long
 def test_listening_beyond_loopback_without_tokens(tmp_path: Path) -> None:
     code, line = refused(tmp_path, "serve", "--host", "0.0.0.0")
     assert code == 2
     assert "MATTEBOX_TOKEN" in line
 
 
+@pytest.mark.long
 def test_two_users_with_one_token(tmp_path: Path) -> None:
     tokens = "ann:a-token-of-some-length,bob:a-token-of-some-length"
     code, line = refused(tmp_path, "serve", "--port", "0", MATTEBOX_TOKENS=tokens)
@@ -45,6 +48,7 @@ def test_two_users_with_one_token(tmp_path: Path) -> None:
     assert line == "error: MATTEBOX_TOKENS: two users have the same token"
 
 
+@pytest.mark.long
 def test_missing_weights_offline(tmp_path: Path) -> None:
     code, line = refused(tmp_path, "serve", "--port", "0", MATTEBOX_CACHE_DIR=str(tmp_path), MATTEBOX_OFFLINE="1")
     assert code == 1
@@ -57,6 +61,7 @@ def test_a_worker_without_redis_url(tmp_path: Path) -> None:
     assert "REDIS_URL" in line
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("words", [("serve", "--port", "0"), ("web", "--port", "0"), ("worker",)])
 @pytest.mark.parametrize("variable", ["MATTEBOX_DATA_DIR", "MATTEBOX_STORAGE"])
 def test_a_folder_that_cannot_be_written(tmp_path: Path, words: tuple[str, ...], variable: str) -> None:
@@ -68,6 +73,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, words: tuple[str, ...],
     assert line == f"error: cannot write {folder}: part of the path is not a folder"
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("loopback")
 @asynctest
 async def test_it_ends_quietly_during_a_session(tmp_path: Path) -> None:
@@ -82,6 +88,7 @@ async def test_it_ends_quietly_during_a_session(tmp_path: Path) -> None:
         assert served.log.read_text() == f"Mattebox: {served.url}\n"
 
 
+@pytest.mark.long
 def test_after_a_kill_no_process_is_left(tmp_path: Path) -> None:
     with serving(tmp_path, live_sessions="4") as served:
         family = descendants(served.process.pid)
@@ -100,6 +107,7 @@ def locked() -> Iterator[str]:
         yield server.url.removeprefix("redis://")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("words", [("serve", "--port", "0"), ("web", "--port", "0"), ("worker",)], ids=" ".join)
 def test_a_redis_that_cannot_be_used(tmp_path: Path, locked: str, words: tuple[str, ...]) -> None:
     code, line = refused(tmp_path, *words, REDIS_URL=f"redis://:b-secret@{locked}")
@@ -115,6 +123,7 @@ def test_one_worker_with_a_redis_that_cannot_be_used(tmp_path: Path, locked: str
     assert line.startswith(f"error: Redis at redis://{locked}: it requires a password")
 
 
+@pytest.mark.long
 def test_a_redis_cluster(tmp_path: Path) -> None:
     options = ["--appendonly", "no", "--cluster-enabled", "yes", "--cluster-port", str(free_port())]
     for server in start_server("valkey", *options, over_tcp=True):
@@ -123,6 +132,7 @@ def test_a_redis_cluster(tmp_path: Path) -> None:
         assert "it is a node of a Redis Cluster: write redis+cluster://HOST:PORT,HOST:PORT" in line
 
 
+@pytest.mark.long
 def test_a_redis_that_comes_later_and_cannot_be_used(tmp_path: Path) -> None:
     port = free_port()
     env = {"MATTEBOX_DATA_DIR": str(tmp_path), "REDIS_URL": f"redis://:b-secret@127.0.0.1:{port}"}

@@ -100,6 +100,7 @@ async def test_a_loop_whose_work_suppresses_its_cancellation_ends_too() -> None:
     assert rounds == 1
 
 
+@pytest.mark.long
 @asynctest
 async def test_loops_run_within_a_block(caplog: pytest.LogCaptureFixture) -> None:
     good, bad = Rounds(), Rounds(KeyError("odd"))

@@ -54,6 +54,7 @@ def opened(site: Site, path: str) -> Path:
     return nearby(path.removeprefix(SCHEME), settings_of(site))
 
 
+@pytest.mark.long
 def test_the_gallery(http: httpx.Client, site: Site, worker: Double, camera_offer: str) -> None:
     choices = listed(http)
     assert {"blur:0.7", "transparent", *(f"gallery:{name}" for name in PICTURES)} <= set(choices)

@@ -120,6 +120,7 @@ def client(schema: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> 
     sys.path.remove(str(folder))
 
 
+@pytest.mark.long
 def test_a_generated_client_has_every_operation(client: ModuleType, operations: Operations) -> None:
     missing = []
     for id, (_, _, operation) in operations.items():
@@ -131,6 +132,7 @@ def test_a_generated_client_has_every_operation(client: ModuleType, operations: 
     assert not missing
 
 
+@pytest.mark.long
 def test_a_generated_client_uploads_a_video_and_submits_a_job(client: ModuleType, site: Site) -> None:
     def api(module: str) -> Any:
         return importlib.import_module(f"mattebox_client.api.{module}").sync_detailed

@@ -100,6 +100,7 @@ def started(settings: Settings, redis_url: str) -> tuple[subprocess.Popen[str], 
     return process, url
 
 
+@pytest.mark.long
 def test_sigterm_ends_it(settings: Settings, redis_url: str) -> None:
     process, url = started(settings, redis_url)
     try:
@@ -111,6 +112,7 @@ def test_sigterm_ends_it(settings: Settings, redis_url: str) -> None:
         process.communicate()
 
 
+@pytest.mark.long
 def test_a_second_sigterm_aborts_requests(settings: Settings, redis_url: str, camera_offer: str) -> None:
     process, url = started(settings, redis_url)
     try:

@@ -240,6 +240,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.long
 @given(subjects=st.lists(SPECS, max_size=4) | JSON, chooser=st.sampled_from(["auto", "quick"]) | JSON)
 @effort(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_subject_causes_a_server_error(

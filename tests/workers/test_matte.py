@@ -228,6 +228,7 @@ def test_colour_and_alpha_are_held_back_together(pattern: PatternSource, mode: s
         assert np.abs(right[inside].astype(int) - left[inside]).mean() < 3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", ["live", "live+1", "offline"])
 def test_after_a_failure_held_frames_leave_and_smoothing_starts_again(pattern: PatternSource, mode: str) -> None:
     """Nothing is lost or out of order, the failed frame is covered, and none of its neighbours is."""
@@ -241,6 +242,7 @@ def test_after_a_failure_held_frames_leave_and_smoothing_starts_again(pattern: P
         assert np.array_equal(out[10].pixels, blend(pattern.frame(10).pixels, green, pattern.alpha(10)))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", ["live+1", "offline"])
 def test_damaged_frames_among_held_ones_repeat_the_frame_before_them(pattern: PatternSource, mode: str) -> None:
     frames = [replace(frame, damaged=frame.pts in (5, 6, 23)) for frame in pattern]
@@ -251,6 +253,7 @@ def test_damaged_frames_among_held_ones_repeat_the_frame_before_them(pattern: Pa
     assert not np.array_equal(out[7].pixels, out[6].pixels)
 
 
+@pytest.mark.long
 def test_what_is_held_does_not_grow_with_the_video(pattern: PatternSource) -> None:
     core = matte(pattern, temporal="offline")
     waiting = [n - given for n, given in enumerate(accumulate(len(core(frame)) for frame in pattern), start=1)]

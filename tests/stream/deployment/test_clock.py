@@ -70,12 +70,14 @@ def dated(ahead_s: float | None) -> Iterator[str]:
     server.server_close()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("ahead_s", "ok"), [(0, True), (30, None), (-1000, False), (None, None)])
 def test_the_clock_of_an_s3_server(ahead_s: float | None, ok: bool | None) -> None:
     with dated(ahead_s) as url:
         assert against_http(url).ok is ok
 
 
+@pytest.mark.long
 @asynctest
 async def test_the_date_of_a_real_one(s3: Settings) -> None:
     (found,) = await check(s3)

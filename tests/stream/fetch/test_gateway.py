@@ -74,6 +74,7 @@ def options(gateway: Gateway, scheme: str = "http") -> dict[str, str]:
     return PROTOCOLS[scheme].through(gateway.url).all_options(INSIDE, insecure=True)
 
 
+@pytest.mark.long
 def test_requests_are_passed_on_without_the_password(gateway: Gateway, origin: Origin) -> None:
     origin.files["/a"] = b"content"
     assert asked(gateway, "GET", f"{origin.url}/a?x=1") == (200, b"content")
@@ -81,6 +82,7 @@ def test_requests_are_passed_on_without_the_password(gateway: Gateway, origin: O
     assert asked(gateway, "CONNECT", urlsplit(origin.url).netloc)[0] == 200
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", ["GET", "HEAD", "CONNECT"])
 def test_addresses_that_are_never_allowed(gateway: Gateway, only_loopback: list[str], method: str) -> None:
     for host in (METADATA, "[fd00:ec2::254]", "224.0.0.1", "0.0.0.0"):
@@ -88,6 +90,7 @@ def test_addresses_that_are_never_allowed(gateway: Gateway, only_loopback: list[
     assert only_loopback == []
 
 
+@pytest.mark.long
 def test_private_addresses_only_if_the_operator_allows_them(origin: Origin, only_loopback: list[str]) -> None:
     strict = Gateway(Settings())
     for method, target in (("GET", f"{origin.url}/a"), ("CONNECT", urlsplit(origin.url).netloc)):
@@ -96,6 +99,7 @@ def test_private_addresses_only_if_the_operator_allows_them(origin: Origin, only
     assert (only_loopback, origin.gets) == ([], [])
 
 
+@pytest.mark.long
 def test_programs_without_the_password_are_refused(gateway: Gateway, origin: Origin) -> None:
     assert asked(gateway, "GET", f"{origin.url}/a", password=False)[0] == 407
     assert asked(gateway, "CONNECT", urlsplit(origin.url).netloc, password=False)[0] == 407
@@ -114,6 +118,7 @@ def transport_stream(tmp_path: Path) -> bytes:
     return (tmp_path / "clip.ts").read_bytes()
 
 
+@pytest.mark.long
 def test_ffmpeg_follows_redirects_through_it(
     gateway: Gateway, origin: Origin, only_loopback: list[str], tmp_path: Path
 ) -> None:
@@ -140,6 +145,7 @@ def test_playlists_of_users_have_no_host_of_their_own(origin: Origin) -> None:
     assert "not allowed" in strict.reason
 
 
+@pytest.mark.long
 def test_ffmpeg_opens_https_through_it(
     gateway: Gateway, origin: Origin, only_loopback: list[str], tmp_path: Path
 ) -> None:
@@ -155,6 +161,7 @@ def test_ffmpeg_opens_https_through_it(
     assert only_loopback
 
 
+@pytest.mark.long
 def test_no_host_is_exempt_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """FFmpeg bypasses a proxy for the hosts in the variable no_proxy; Python's libraries also read NO_PROXY."""
     monkeypatch.setenv("no_proxy", "127.0.0.1,.internal")

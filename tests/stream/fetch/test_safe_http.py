@@ -147,6 +147,7 @@ def test_a_silent_server_times_out(origin: Origin, tmp_path: Path, monkeypatch: 
             fetch(f"http://127.0.0.1:{silent.getsockname()[1]}/x", tmp_path, INSIDE)
 
 
+@pytest.mark.long
 def test_a_server_that_sends_single_bytes_times_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stream.fetch.safe_http._HEADERS_S", 0.5)
     with socket.socket() as busy:

@@ -138,6 +138,7 @@ def test_frames_that_are_shown_have_increasing_times(pts: list[int | None]) -> N
     assert all(b > a for a, b in itertools.pairwise(shown))
 
 
+@pytest.mark.long
 @given(st.lists(st.none() | st.integers(-(2**40), 2**40), min_size=1, max_size=60))
 def test_placed_times_always_increase(pts: list[int | None]) -> None:
     placed = place(*pts)
@@ -221,6 +222,7 @@ def test_sound_is_located_on_the_clock_of_the_frames() -> None:
     assert clock.locate(7.0) == pytest.approx(1.0), "the clock itself goes on"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("drift", [5e-5, -5e-5])
 def test_a_source_whose_clock_drifts_never_leaps(drift: float) -> None:
     """Two days at a frame a second."""

@@ -36,6 +36,7 @@ async def world(server: RedisServer, clock: Clock, workers: int, room: int = 8) 
         await live.close()
 
 
+@pytest.mark.long
 @asynctest
 async def test_a_feed_that_kills_its_worker_fails_and_its_neighbours_do_not(server: RedisServer, clock: Clock) -> None:
     async with world(server, clock, workers=1) as w:
@@ -54,6 +55,7 @@ async def test_a_feed_that_kills_its_worker_fails_and_its_neighbours_do_not(serv
         assert failed.reason == POISON
 
 
+@pytest.mark.long
 @asynctest
 async def test_with_several_workers_neighbours_are_back_in_time(server: RedisServer, clock: Clock) -> None:
     async with world(server, clock, workers=5) as w:
@@ -65,6 +67,7 @@ async def test_with_several_workers_neighbours_are_back_in_time(server: RedisSer
         assert max(pause_s for name in "abc" for pause_s in w.pauses_s[name]) <= BACK_S
 
 
+@pytest.mark.long
 @asynctest
 @pytest.mark.parametrize("seed", range(2))
 async def test_a_feed_that_kills_at_random_times_fails_alone(server: RedisServer, clock: Clock, seed: int) -> None:

@@ -54,6 +54,7 @@ async def test_a_worker_that_does_not_listen_has_no_picture(server: RedisServer)
         assert await web.picture("gone", "a") == b""
 
 
+@pytest.mark.long
 @asynctest
 async def test_requests_are_answered_after_a_pause(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """The subscription is checked while there are no requests."""

@@ -93,6 +93,7 @@ async def test_a_waiting_worker_is_woken(server: RedisServer) -> None:
         assert time.monotonic() - began_s < 0.5
 
 
+@pytest.mark.long
 @asynctest
 async def test_200_jobs_of_two_owners_are_taken_in_turn_and_once_each(server: RedisServer) -> None:
     async with job_store(server) as store:
@@ -222,6 +223,7 @@ async def test_a_worker_that_shuts_down_hands_its_task_back(server: RedisServer)
         assert (await taken(store, "w2")).name == "0000"
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("short_lives")
 @asynctest
 async def test_a_silent_worker_loses_its_task(server: RedisServer) -> None:

@@ -68,6 +68,7 @@ async def test_an_offer_that_is_handed_back_is_taken_by_another_worker(server: R
             await other.hand_back(live, second[1])
 
 
+@pytest.mark.long
 @pytest.mark.clocked
 @asynctest
 async def test_an_offer_that_is_handed_back_expires_as_before(server: RedisServer) -> None:
@@ -84,6 +85,7 @@ async def test_an_offer_that_is_handed_back_expires_as_before(server: RedisServe
         assert await worker.take("w1", 0.1) is None
 
 
+@pytest.mark.long
 @pytest.mark.clocked
 @asynctest
 async def test_a_worker_that_dies_before_it_answers(server: RedisServer) -> None:
@@ -129,6 +131,7 @@ async def test_only_allowed_transitions_are_stored(server: RedisServer) -> None:
                     assert await store.session(session.id) == session
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("short_lives")
 @asynctest
 async def test_a_silent_worker_loses_its_session(server: RedisServer) -> None:
@@ -149,6 +152,7 @@ async def test_a_silent_worker_loses_its_session(server: RedisServer) -> None:
                 await late
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("short_lives")
 @asynctest
 async def test_an_expired_lease_can_be_renewed(server: RedisServer) -> None:
@@ -162,6 +166,7 @@ async def test_an_expired_lease_can_be_renewed(server: RedisServer) -> None:
         assert await worker.renew([session]) == {session.id}
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("short_lives")
 @asynctest
 async def test_an_abandoned_offer_is_reaped(server: RedisServer) -> None:
@@ -175,6 +180,7 @@ async def test_an_abandoned_offer_is_reaped(server: RedisServer) -> None:
         assert await web.take("w1", 0.1) is None
 
 
+@pytest.mark.long
 @pytest.mark.clocked
 @pytest.mark.usefixtures("short_lives")
 @pytest.mark.parametrize("deaths", [1, 2, 3, 4])
@@ -204,6 +210,7 @@ async def test_offers_survive_dead_workers_up_to_three_times(server: RedisServer
             assert await waiting is None
 
 
+@pytest.mark.long
 @asynctest
 async def test_two_workers_share_offers_by_free_capacity(server: RedisServer) -> None:
     """50 concurrent offers to each of two webs: each is taken once, and no worker exceeds its capacity."""
@@ -241,6 +248,7 @@ async def test_a_full_worker_leaves_offers_to_others(server: RedisServer) -> Non
         assert session.worker == "free"
 
 
+@pytest.mark.long
 @pytest.mark.clocked
 @asynctest
 async def test_too_many_offers_are_refused_at_once(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:

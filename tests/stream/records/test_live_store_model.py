@@ -101,6 +101,7 @@ async def play(server: RedisServer, steps: list[str]) -> None:
     await store.close()
 
 
+@pytest.mark.long
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.sampled_from(STEPS), max_size=8))
 def test_random_calls_match_the_model(server: RedisServer, steps: list[str]) -> None:

@@ -166,6 +166,7 @@ def test_servers_as_they_describe_themselves(hello: dict[str, str], problem: str
     assert (problem in found) if problem else found == ""
 
 
+@pytest.mark.long
 @asynctest
 async def test_work_is_stopped_when_redis_comes_and_cannot_be_used() -> None:
     """The server starts only after the work."""

@@ -45,6 +45,7 @@ async def connected(cluster: Cluster) -> AsyncIterator[LiveStore]:
         await store.close()
 
 
+@pytest.mark.long
 @asynctest
 async def test_every_script_runs_in_a_cluster(cluster: Cluster) -> None:
     async with connected(cluster) as store:
@@ -157,6 +158,7 @@ def test_a_server_that_is_addressed_as_a_cluster_is_refused(kind: str) -> None:
         assert "it is not in cluster mode: write redis://HOST:PORT" in line
 
 
+@pytest.mark.long
 @pytest.mark.clocked  # a node without TLS does not answer
 @asynctest
 async def test_a_cluster_without_tls(cluster: Cluster) -> None:
@@ -177,6 +179,7 @@ async def test_users_and_passwords_of_a_cluster(cluster: Cluster) -> None:
     assert "the user or the password is wrong" in await problem(f"redis+cluster://carol:b-secret@{hosts}")
 
 
+@pytest.mark.long
 @asynctest
 async def test_a_cluster_over_tls(tmp_path: Path) -> None:
     """A cluster of one node, whose reply to CLUSTER SLOTS has its port for TLS."""

@@ -51,6 +51,7 @@ async def commands(server: RedisServer, size: Size, housekeeping: bool = False) 
         }
 
 
+@pytest.mark.long
 @asynctest
 async def test_no_call_of_a_large_installation_runs_more_commands(server: RedisServer) -> None:
     """Ten times the workers, sessions, tasks, owners and feeds. What was linear would run several times as many."""
@@ -59,6 +60,7 @@ async def test_no_call_of_a_large_installation_runs_more_commands(server: RedisS
     assert {name: count for name, count in large.items() if count > 1.2 * small[name] + 1} == {}, small
 
 
+@pytest.mark.long
 @asynctest
 async def test_housekeeping_is_done_in_parts_of_a_fixed_size(server: RedisServer) -> None:
     async def once(size: Size) -> dict[str, int]:

@@ -68,6 +68,7 @@ async def test_the_timeout_of_a_reply_ends_the_call() -> None:
             await asyncio.sleep(3600)
 
 
+@pytest.mark.long
 @asynctest
 async def test_the_timeout_of_a_reply_does_not_run_while_the_loop_is_busy() -> None:
     replied = asyncio.Event()

@@ -116,6 +116,7 @@ def test_clients_with_other_curves_connect(key: str) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.long
 def test_a_client_that_never_answers_the_handshake_fails_at_the_deadline(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

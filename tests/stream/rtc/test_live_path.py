@@ -124,6 +124,7 @@ def test_frames_come_back_at_the_full_rate_and_with_low_latency(codec: str) -> N
     asyncio.run(run())
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("wrapping")
 def test_a_call_outlasts_the_overflow_of_rtp_timestamps() -> None:
     async def run() -> None:
@@ -161,6 +162,7 @@ def test_colours_survive_in_both_directions(codec: str) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.long
 def test_a_slow_engine_drops_frames_and_adds_no_delay() -> None:
     async def run() -> None:
         camera = Camera()
@@ -247,6 +249,7 @@ def test_smaller_frames_are_scaled_up_and_larger_or_rotated_ones_change_the_size
     asyncio.run(run())
 
 
+@pytest.mark.long
 def test_audio_is_passed_on_with_the_delay_of_the_video() -> None:
     async def run() -> None:
         client = Client(Camera(), "VP8", sound=True)
@@ -281,6 +284,7 @@ def test_audio_is_passed_on_with_the_delay_of_the_video() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.long
 def test_viewers_of_colour_above_alpha_share_an_encoder_that_exists_only_for_them() -> None:
     async def run() -> None:
         transform = Stacking()
@@ -331,6 +335,7 @@ def test_a_viewer_with_a_low_level_gets_a_smaller_stack() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.long
 def test_the_bit_rate_follows_the_slowest_viewer() -> None:
     class Noise(Unchanged):
         def __call__(self, frame: Frame) -> list[Frame]:

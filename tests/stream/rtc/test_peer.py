@@ -93,6 +93,7 @@ def test_a_connection_that_is_never_made_is_explained_in_one_line(
     assert all(word in line for word in ("UDP", "MATTEBOX_UDP_PORTS", "MATTEBOX_PUBLIC_ADDRESS", "TURN"))
 
 
+@pytest.mark.long
 def test_closing_at_any_moment_of_connecting_leaks_nothing() -> None:
     async def run() -> None:
         before, tasks = open_resources(), len(asyncio.all_tasks())
@@ -109,6 +110,7 @@ def test_closing_at_any_moment_of_connecting_leaks_nothing() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", ["close", "cancel"])
 def test_closing_at_any_moment_of_answering_leaks_nothing(how: str) -> None:
     async def run() -> None:
@@ -152,6 +154,7 @@ def test_a_client_that_leaves_is_detected(leaves: str) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.long
 def test_a_silent_camera_times_out_but_not_a_viewer() -> None:
     async def run() -> None:
         camera, viewer = Client(Camera(), "VP8"), Client(None, "VP8")
@@ -172,6 +175,7 @@ def test_a_silent_camera_times_out_but_not_a_viewer() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.long
 def test_a_viewer_who_vanishes_times_out() -> None:
     async def run() -> None:
         viewer = Client(None, "VP8")

@@ -288,6 +288,7 @@ def test_an_unusable_fragment_is_refused(fragment: str) -> None:
         list(read_fragment(fragment, parsed(CHROMIUM), CandidatePolicy()))
 
 
+@pytest.mark.long
 @given(st.one_of(mutated(), st.text(max_size=300)))
 @settings(max_examples=300)
 def test_any_text_is_parsed_or_refused(text: str) -> None:

@@ -180,6 +180,7 @@ def test_lost_and_late_packets_do_not_change_the_times() -> None:
     assert [times(sound) for sound in stalled] == [n * TICKS for n in range(201, 221)]
 
 
+@pytest.mark.long
 def test_drifting_clocks_do_not_change_the_times() -> None:
     times = ContinuousTime()
     two_hours = [packet(n, arrived_s=n * STEP_S * 1.0002) for n in range(2 * 3600 * 50)]

@@ -75,6 +75,7 @@ def in_a_loop_without_errors(run: Callable[[], Any]) -> None:
     assert not errors
 
 
+@pytest.mark.long
 def test_datagrams_of_strangers_do_not_end_a_live_video() -> None:
     async def run() -> None:
         client = Client(Camera(), "VP8")

@@ -107,6 +107,7 @@ def test_pictures_and_sound_arrive_in_step_and_the_session_is_deleted(server: Wh
     assert abs(np.median(offsets)) < 0.04, offsets
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("codec", ["H264", "VP8"])
 def test_colours_are_right(tmp_path: Path, codec: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stream.rtc.peer._PREFERRED", (codec,))
@@ -137,6 +138,7 @@ def test_lost_packets_are_repaired(server: WhepServer) -> None:
     assert max(spread) < 4, max(spread)
 
 
+@pytest.mark.long
 def test_a_server_that_declines_the_sound(server: WhepServer) -> None:
     server.declines_sound = True
     with watching(server.url) as seen:
@@ -146,6 +148,7 @@ def test_a_server_that_declines_the_sound(server: WhepServer) -> None:
     assert [method for method, _, _ in server.requests].count("DELETE") == 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("refusal", "reason"),
     [
@@ -174,6 +177,7 @@ def test_a_missing_token_is_explained(server: WhepServer) -> None:
     assert seen.states == [SourceState("reconnecting", "a token is required (401)")]
 
 
+@pytest.mark.long
 def test_a_server_that_vanishes_is_replaced_by_slates_and_found_again(server: WhepServer) -> None:
     settings = SETTINGS.model_copy(update={"rtsp_timeout_s": 1.0})
     with watching(server.url, settings) as seen:
@@ -188,6 +192,7 @@ def test_a_server_that_vanishes_is_replaced_by_slates_and_found_again(server: Wh
     assert times == sorted(times)
 
 
+@pytest.mark.long
 def test_a_session_that_the_server_ends(server: WhepServer) -> None:
     with watching(server.url) as seen:
         until(lambda: len(seen.pictures) > 10, f"pictures, {seen.states}")
@@ -196,6 +201,7 @@ def test_a_session_that_the_server_ends(server: WhepServer) -> None:
     assert seen.states[1] == SourceState("reconnecting", "the server closed the connection")
 
 
+@pytest.mark.long
 def test_certificates_are_verified(server: WhepServer, tmp_path: Path) -> None:
     pem, authority = make_certificate(tmp_path)
     front = TlsFront(pem, server.server_port)

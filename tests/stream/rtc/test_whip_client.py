@@ -41,6 +41,7 @@ def spec(url: str, token: str | None = TOKEN, insecure: bool = False, **fields: 
     return OutputSpec(Address.read(f"whip+{url}"), token=token, insecure=insecure, **fields)  # type: ignore[arg-type]
 
 
+@pytest.mark.long
 def test_picture_and_sound_arrive_and_the_session_is_deleted(clip: Path, server: WhipServer) -> None:
     with feeding(clip, spec(server.url), settings=SETTINGS) as feed:
         until(lambda: len(server.frames) > 45 and len(server.sounds) > 45, f"frames and sound, {feed.states}")
@@ -56,6 +57,7 @@ def test_picture_and_sound_arrive_and_the_session_is_deleted(clip: Path, server:
     assert max(np.diff(times)) <= 2 * 3000 + 3  # 90 kHz: at most one frame was left out by the receiver's slot
 
 
+@pytest.mark.long
 def test_colours_are_right(clip: Path, server: WhipServer) -> None:
     with feeding(clip, spec(server.url, audio="off", bitrate=4_000_000), settings=SETTINGS):
         until(lambda: len(server.frames) > 30, "frames")
@@ -71,6 +73,7 @@ def test_colours_are_right(clip: Path, server: WhipServer) -> None:
     assert len(PATCHES) == len(centres)
 
 
+@pytest.mark.long
 def test_keyframes_come_on_request(clip: Path, server: WhipServer) -> None:
     """A receiver that has lost its picture asks for a keyframe."""
     with feeding(clip, spec(server.url), settings=SETTINGS) as feed:
@@ -95,6 +98,7 @@ def test_the_bit_rate_follows_the_servers_estimate(clip: Path, server: WhipServe
     assert group.encoder.wanted_bps == 2_000_000  # the output has left
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("refusal", "reason"),
     [
@@ -160,6 +164,7 @@ def test_a_server_that_vanishes_and_comes_back(clip: Path, server: WhipServer) -
     assert "the server sent nothing for 2 s" in feed.reasons()
 
 
+@pytest.mark.long
 def test_a_server_that_hangs_up(clip: Path, server: WhipServer) -> None:
     with feeding(clip, spec(server.url), settings=SETTINGS) as feed:
         feed.until("live")
@@ -169,6 +174,7 @@ def test_a_server_that_hangs_up(clip: Path, server: WhipServer) -> None:
     assert "the server closed the connection" in feed.reasons()
 
 
+@pytest.mark.long
 def test_pausing_ends_the_session(clip: Path, server: WhipServer) -> None:
     with feeding(clip, spec(server.url), settings=SETTINGS) as feed:
         feed.until("live")

@@ -190,6 +190,7 @@ def test_a_program_that_dies_is_restarted(serve: Callable[..., Serve]) -> None:
     assert error.count("was killed by SIGKILL") == 3
 
 
+@pytest.mark.long
 def test_a_program_that_keeps_crashing_stops_everything_with_an_error(serve: Callable[..., Serve]) -> None:
     served = serve("web:", "worker:crash", stable_s=5.0)
     served.wait_for("web works")
@@ -208,6 +209,7 @@ def test_a_program_that_refuses_to_start_is_not_restarted(serve: Callable[..., S
     assert len(served.lines("worker loaded")) == 1, "no spare was started meanwhile"
 
 
+@pytest.mark.long
 def test_a_program_that_was_stable_once_is_restarted_indefinitely(serve: Callable[..., Serve]) -> None:
     served = serve("worker:weak", stable_s=0.3)
     works = served.wait_for("worker works")
@@ -219,6 +221,7 @@ def test_a_program_that_was_stable_once_is_restarted_indefinitely(serve: Callabl
     assert served.process.poll() is None
 
 
+@pytest.mark.long
 def test_a_program_that_has_loaded_is_restarted_indefinitely(serve: Callable[..., Serve]) -> None:
     """It may die by what it is given to do, within moments of each start."""
     served = serve("worker:beats", stable_s=60.0)
@@ -230,6 +233,7 @@ def test_a_program_that_has_loaded_is_restarted_indefinitely(serve: Callable[...
     assert served.end(signal.SIGTERM)[0] == 0
 
 
+@pytest.mark.long
 def test_a_program_that_is_never_ready_stops_everything_with_an_error(serve: Callable[..., Serve]) -> None:
     served = serve("worker:spare,ready,mute", "web:")
     code, error = served.end()
@@ -250,6 +254,7 @@ def test_the_spare_takes_over_within_100_ms(serve: Callable[..., Serve]) -> None
     assert served.end(signal.SIGTERM)[0] == 0
 
 
+@pytest.mark.long
 def test_a_spare_that_dies_is_replaced_without_affecting_the_active_process(serve: Callable[..., Serve]) -> None:
     served = serve("worker:spare")
     works = served.wait_for("worker works")
@@ -277,6 +282,7 @@ def test_a_second_signal_kills_at_once(serve: Callable[..., Serve]) -> None:
     assert len(served.lines("worker terminated")) == 1
 
 
+@pytest.mark.long
 def test_programs_that_ignore_sigterm_are_killed(serve: Callable[..., Serve]) -> None:
     served = serve("worker:stubborn")
     served.wait_for("worker works")
@@ -300,6 +306,7 @@ def test_grandchildren_of_a_killed_child_are_killed(serve: Callable[..., Serve])
     wait_gone(pid)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("signals", [(signal.SIGSTOP,), ()], ids=["stopped", "blocked event loop"])
 def test_a_program_that_hangs_is_killed_and_restarted(serve: Callable[..., Serve], signals: tuple[int, ...]) -> None:
     served = serve("worker:beats" if signals else "worker:beats,blocked")
@@ -316,6 +323,7 @@ def test_a_program_that_hangs_is_killed_and_restarted(serve: Callable[..., Serve
     assert f"worker (process {works[2]}) did not respond for 2.5 s and was killed" in served.end()[1]
 
 
+@pytest.mark.long
 def test_a_program_that_reports_that_it_hangs_is_killed(serve: Callable[..., Serve]) -> None:
     served = serve("worker:beats,stuck", stable_s=5.0)
     code, error = served.end()
@@ -334,6 +342,7 @@ def test_the_health_file_is_touched_while_all_programs_work(serve: Callable[...,
     served.health_file.unlink()
 
 
+@pytest.mark.long
 def test_a_program_that_never_works_leaves_no_health_file(serve: Callable[..., Serve]) -> None:
     served = serve("web:", "worker:beats,stuck", stable_s=5.0)
     assert served.end()[0] == 1
@@ -341,6 +350,7 @@ def test_a_program_that_never_works_leaves_no_health_file(serve: Callable[..., S
     assert not served.health_file.exists()
 
 
+@pytest.mark.long
 def test_the_spare_takes_over_from_a_program_that_hangs(serve: Callable[..., Serve]) -> None:
     served = serve("worker:spare,waits")
     works, spare = served.wait_for("worker works"), served.spare()
@@ -350,6 +360,7 @@ def test_the_spare_takes_over_from_a_program_that_hangs(serve: Callable[..., Ser
     wait_gone(works[2])
 
 
+@pytest.mark.long
 def test_the_spare_takes_over_from_a_program_that_hangs_while_it_starts(serve: Callable[..., Serve]) -> None:
     served = serve("worker:spare,waits,starts")
     works, spare = served.wait_for("worker works"), served.spare()
@@ -401,6 +412,7 @@ asyncio.run(supervise.Supervisor([redis]).run())
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_redis_server_that_dies_or_hangs_comes_back_with_its_data(tmp_path: Path, number: signal.Signals) -> None:
     """The real server as a supervised program, as `serve` runs it."""

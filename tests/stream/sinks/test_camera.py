@@ -220,6 +220,7 @@ for n in range(10):
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", [(64, 48), (80, 60)])
 def test_the_native_backend_starts_and_stops_ten_times(tmp_path: Path, size: tuple[int, int]) -> None:
     pytest.importorskip("pyvirtualcam")

@@ -34,6 +34,7 @@ def write(source: Any, path: Path, alpha: np.ndarray[Any, Any] | None = None) ->
     return [code for code, _ in sink.warnings]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("suffix", VIDEO)
 @pytest.mark.parametrize("size", [(160, 120), (2, 2), (642, 362)])
 def test_frames_survive_encoding(tmp_path: Path, suffix: str, size: tuple[int, int]) -> None:
@@ -180,6 +181,7 @@ def test_tags_say_bt709_limited(tmp_path: Path, suffix: str) -> None:
         assert (context.color_primaries, context.color_trc) == (1, 1)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("suffix", [".mp4", ".webm", ".mov", ".mkv"])
 @pytest.mark.parametrize("codec", ["aac", "libopus", "mp3", "flac", "pcm_s16le"])
 def test_audio_stays_in_sync(tmp_path: Path, suffix: str, codec: str) -> None:
@@ -300,6 +302,7 @@ def test_surround_sound_works_in_every_format(tmp_path: Path) -> None:
             assert container.streams.audio[0].codec_context.layout.nb_channels == 6
 
 
+@pytest.mark.long
 def test_gif_of_a_fast_video_plays_at_the_right_speed(tmp_path: Path) -> None:
     """Players replace delays under 20 ms by 100 ms, so none is written."""
     path = tmp_path / "out.gif"

@@ -102,6 +102,7 @@ def test_rates_that_the_format_does_not_store_are_converted(
     assert tones_in(tmp_path / f"out{suffix}") == [[0], [1]]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("suffix", FORMATS)
 @pytest.mark.parametrize(
     ("codec", "layouts", "rates"),
@@ -201,6 +202,7 @@ class Shaken:
         self._source.close()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_jitter_loses_no_sound(tmp_path: Path, suffix: str) -> None:
     clip = clip_with(tmp_path / "in.mkv", tones(2, 2.0))
@@ -307,6 +309,7 @@ def test_sound_without_a_decoder_is_reported(tmp_path: Path) -> None:
     assert warnings == {"sound_left_out": "there is no decoder for the codec of sound track 1; it was left out"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["mp4", "mkv"])
 def test_aac_of_a_transport_stream_can_be_piped(tmp_path: Path, name: str) -> None:
     """Its parameters are in its packets, but a pipe's header cannot be completed later."""

@@ -143,6 +143,7 @@ def test_matroska_whose_header_has_a_length_and_not_the_end(tmp_path: Path, star
     assert [number_of(f) for f in read(path, start_s=4.0, end_s=4.5)][:2] == pytest.approx([120, 121], abs=1)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("suffix", [".mkv", ".webm"])
 def test_a_late_file_that_is_cut_off_ends_early(tmp_path: Path, suffix: str) -> None:
     vp8: dict[str, Any] = {"codec": "libvpx", "sound_codec": "libopus"} if suffix == ".webm" else {}
@@ -191,6 +192,7 @@ def test_an_avi_whose_header_was_never_completed_has_no_length(tmp_path: Path, n
     assert (info.duration_s, info.frames) == (None, None)
 
 
+@pytest.mark.long
 def test_picture_that_ends_long_before_the_sound_ends_early_once(tmp_path: Path) -> None:
     """The track's tag has the length that was recorded; the last frames are lost, the sound is not."""
     clip = numbered_clip(tmp_path / "a.mkv", 180, sound_s=6.0, options={"g": "1", "bf": "0"})
@@ -236,6 +238,7 @@ def test_the_limit_is_on_the_length(tmp_path: Path, clips: dict[str, Path]) -> N
         FileSource(path, Settings(max_duration_s=1.5))
 
 
+@pytest.mark.long
 def test_a_clock_that_wraps(tmp_path: Path) -> None:
     """MPEG-TS counts to 2^33 and begins again; a recording may begin anywhere."""
     clip = write_video(
@@ -270,6 +273,7 @@ def test_formats_of_broadcast(tmp_path: Path, name: str) -> None:
     assert source.info.frames == pytest.approx(len(frames), abs=2)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "settings"),
     [

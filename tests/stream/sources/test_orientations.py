@@ -208,6 +208,7 @@ def test_the_warning_names_the_angle(tmp_path: Path) -> None:
     assert "45° of its rotation were left out" in source.warnings[0][1]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "orientation"), [("o.mp4", 2), ("o.mkv", 5), ("o.mov", 4)])
 def test_results_are_upright_and_carry_no_matrix(tmp_path: Path, name: str, orientation: int) -> None:
     """A front camera's recording, through the command."""

@@ -300,6 +300,7 @@ def test_a_tall_picture_is_converted_in_few_bands() -> None:
         assert all(before[1] == after[0] for before, after in pairwise(found))
 
 
+@pytest.mark.long
 def test_bands_join_without_a_seam(tmp_path: Path) -> None:
     gradient = np.linspace(0, 255, 3001, dtype=np.uint8)[:, None, None].repeat(1001, 1).repeat(3, 2)
     assert len(list(bands(1002, 3002))) > 1

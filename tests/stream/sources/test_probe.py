@@ -73,6 +73,7 @@ async def test_a_wait_for_a_turn_is_bounded(clip: Path, monkeypatch: pytest.Monk
     assert (await prober.probe(clip)).width == 64
 
 
+@pytest.mark.long
 @asynctest
 async def test_a_probe_has_limits_of_time_and_memory(clip: Path) -> None:
     with pytest.raises(UnreadableMedia, match=r"within 0\.01 s"):

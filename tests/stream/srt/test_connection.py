@@ -80,6 +80,7 @@ def test_reads_without_a_passphrase(clip: Path, tmp_path: Path) -> None:
         check_reading(reader)
 
 
+@pytest.mark.long
 def test_writes(clip: Path, program: Program, tmp_path: Path) -> None:
     port = free_port()
     with receiver(port, SIMPLE) as peer:
@@ -112,6 +113,7 @@ def _send(clip: Path, listener: SrtAddress) -> None:
                     return
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("theirs", "reason"), [("the right one 1", "wrong passphrase"), ("", "one side has a pass")])
 def test_a_wrong_passphrase(clip: Path, program: Program, tmp_path: Path, theirs: str, reason: str) -> None:
     port = free_port()
@@ -138,6 +140,7 @@ def _refusal(writer: SrtWriter) -> str:
     raise AssertionError("it never failed")
 
 
+@pytest.mark.long
 def test_nobody_listens(program: Program) -> None:
     with SrtReader(address(free_port()), 0.2, program) as reader, SrtWriter(address(free_port()), 0.2) as writer:
         assert reader.read(1) == b""
@@ -145,6 +148,7 @@ def test_nobody_listens(program: Program) -> None:
         assert _refusal(writer) == "nobody listens at this address"
 
 
+@pytest.mark.long
 def test_a_port_in_use(program: Program, tmp_path: Path) -> None:
     port = free_port()
     listener = replace(address(port), mode="listener")
@@ -153,6 +157,7 @@ def test_a_port_in_use(program: Program, tmp_path: Path) -> None:
         assert "port is in use" in reader.reason
 
 
+@pytest.mark.long
 def test_close_ends_a_read_that_waits(program: Program) -> None:
     reader = SrtReader(replace(address(free_port()), mode="listener"), PATIENCE_S, program)
     found: list[bytes] = []
@@ -166,6 +171,7 @@ def test_close_ends_a_read_that_waits(program: Program) -> None:
     assert reader.reason == "nobody called"
 
 
+@pytest.mark.long
 def test_close_ends_a_write_to_a_frozen_child(program: Program, tmp_path: Path) -> None:
     port = free_port()
     with receiver(port):
@@ -194,6 +200,7 @@ def test_a_child_that_ended_in_time_keeps_its_reason(program: Program) -> None:
         assert reader.reason == "nobody listens at this address"
 
 
+@pytest.mark.long
 def test_a_killed_sender(clip: Path, program: Program, tmp_path: Path) -> None:
     port = free_port()
     with sender(port, clip, SIMPLE, tmp_path) as peer, SrtReader(address(port, SIMPLE), PATIENCE_S, program) as reader:

@@ -117,6 +117,7 @@ def test_a_wrong_passphrase_is_reported(clip: Path, watched: list[Watched]) -> N
             until(lambda: "wrong passphrase" in feed.reasons(), f"{feed.states}")
 
 
+@pytest.mark.long
 def test_an_output_listens_for_a_player(clip: Path) -> None:
     port = free_port()
     spec = OutputSpec(Address.read(f"srt://127.0.0.1:{port}?mode=listener&{QUERY}"))

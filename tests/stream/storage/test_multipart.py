@@ -21,6 +21,7 @@ def parts_of(storage: Storage) -> Multipart:
     return storage.multipart
 
 
+@pytest.mark.long
 def test_parts_of_several_processes_become_one_object(s3: Settings) -> None:
     first, second = (open_storage(s3) for _ in range(2))
     id = parts_of(first).begin(KEY)

@@ -45,6 +45,7 @@ def test_put_replaces(storage: Storage, tmp_path: Path) -> None:
     assert b"".join(storage.read("uploads/a")) == b"second"
 
 
+@pytest.mark.long
 def test_sent_bytes_are_stored_completely_or_not_at_all(storage: Storage) -> None:
     pieces = [bytes([n]) * 2**20 for n in range(40)]
     storage.send("jobs/a/result.mp4", pieces)

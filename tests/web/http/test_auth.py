@@ -205,6 +205,7 @@ def test_loopback_host_names_are_accepted(http: httpx.Client, host: str) -> None
     assert http.get("/api/sessions", headers={"Host": host}).is_success
 
 
+@pytest.mark.long
 def test_with_tokens_any_host_but_only_allowed_origins(settings: Settings, redis_url: str) -> None:
     with_origin = settings.model_copy(update={"token": SecretStr("mine"), "origins": "https://studio.example"})
     with running(with_origin, redis_url) as site, site.client("mine") as http:
@@ -214,6 +215,7 @@ def test_with_tokens_any_host_but_only_allowed_origins(settings: Settings, redis
             assert http.post("/api/links", json=link, headers={"Origin": origin}).status_code == status
 
 
+@pytest.mark.long
 def test_wrong_bearer_tokens_are_limited_like_sign_ins(users: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("web.http.token_check._SLOW_S", 0.05)
     with users.client("alice-token") as alice, users.client() as http:
@@ -235,6 +237,7 @@ def test_wrong_bearer_tokens_are_limited_like_sign_ins(users: Site, monkeypatch:
         problem(viewer.get("/api/sessions"), 403, "link_scope")
 
 
+@pytest.mark.long
 def test_signing_in_works_while_redis_is_down(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("web.http.token_check._SLOW_S", 0.05)
     with_token = settings.model_copy(update={"token": SecretStr("mine")})

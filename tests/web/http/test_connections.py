@@ -66,6 +66,7 @@ def until_counted(site: Site, reason: str) -> None:
     until(lambda: count(site, reason), f"a connection is closed: {reason}")
 
 
+@pytest.mark.long
 @clocked
 def test_requests_without_complete_headers_are_closed(impatient: Settings, redis_url: str) -> None:
     with running(impatient, redis_url, worker=False) as site, ExitStack() as stack:
@@ -85,6 +86,7 @@ def test_requests_without_complete_headers_are_closed(impatient: Settings, redis
         assert closed(kept) == b"", "the deadline holds for later requests too"
 
 
+@pytest.mark.long
 @clocked
 def test_a_body_that_nobody_wants_must_end_soon(
     impatient: Settings, redis_url: str, monkeypatch: pytest.MonkeyPatch
@@ -108,6 +110,7 @@ def test_a_stalled_upload_is_interrupted_and_resumes(impatient: Settings, redis_
         assert sent(http, path, 100, clip[100:]).status_code == 204
 
 
+@pytest.mark.long
 @clocked
 def test_a_slow_upload_that_moves_is_not_interrupted(settings: Settings, redis_url: str) -> None:
     patient = settings.model_copy(update={"headers_timeout_s": 1.0, "body_timeout_s": 1.0})
@@ -121,6 +124,7 @@ def test_a_slow_upload_that_moves_is_not_interrupted(settings: Settings, redis_u
         assert offset_of(http, path) == 8
 
 
+@pytest.mark.long
 @clocked
 def test_a_response_that_is_not_read_is_closed(impatient: Settings, redis_url: str) -> None:
     request = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -140,6 +144,7 @@ def test_a_response_that_is_not_read_is_closed(impatient: Settings, redis_url: s
             events.recv(1)
 
 
+@pytest.mark.long
 @clocked
 def test_unfinished_tls_handshakes_are_closed(impatient: Settings, redis_url: str) -> None:
     with running(impatient, redis_url, worker=False, tls="auto") as site, connected(site) as half_open:
@@ -165,6 +170,7 @@ def test_pipelined_requests_are_answered_in_order(settings: Settings, redis_url:
         answer(connection)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", ["/api/login", "/api/uploads/x", "/livez"])
 def test_a_request_with_two_lengths_is_refused_and_nothing_after_it_is_read(
     settings: Settings, redis_url: str, path: str
@@ -199,6 +205,7 @@ def half_open(site: Site, number: int) -> Iterator[list[socket.socket]]:
         yield found
 
 
+@pytest.mark.long
 def test_half_open_connections_do_not_keep_others_out(
     settings: Settings, redis_url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

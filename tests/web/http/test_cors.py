@@ -37,6 +37,7 @@ def cors(response: httpx.Response) -> list[str]:
     return [name for name in response.headers if name.startswith("access-control")]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("origin", [FOREIGN, "http://127.0.0.1:1", "null"])
 def test_with_tokens_any_origin_may_ask(users: Site, origin: str) -> None:
     with users.client() as http:
@@ -50,6 +51,7 @@ def test_with_tokens_any_origin_may_ask(users: Site, origin: str) -> None:
                 assert cors(response)
 
 
+@pytest.mark.long
 def test_with_tokens_responses_and_errors_can_be_read(users: Site, camera_offer: str) -> None:
     with users.client() as http:
         for path, status in (("/whip/cors", 401), ("/whep/cors", 401), ("/whip/.hidden", 401)):

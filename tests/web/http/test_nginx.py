@@ -116,6 +116,7 @@ def test_events_are_passed_on_at_once(front: Front) -> None:
         assert next(response.iter_text()).startswith("retry: ")
 
 
+@pytest.mark.long
 def test_cookies_are_for_https_only_and_the_page_may_send_requests(front: Front) -> None:
     with front.client() as http:
         login = http.post("/api/login", json={"token": "alice-token"}, headers={"Origin": front.url})

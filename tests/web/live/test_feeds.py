@@ -80,6 +80,7 @@ def created(http: httpx.Client, name: str = "stage", **more: Any) -> dict[str, A
     return dict(response.json())
 
 
+@pytest.mark.long
 def test_a_feed_is_created_read_changed_and_removed(http: httpx.Client) -> None:
     response = http.post("/api/feeds", json=body(options={"background": "green"}, outputs=[{"address": RTMP}, {
         "address": SRT, "audio": "off", "bitrate": 2_000_000, "paused": True}]))  # fmt: skip
@@ -115,6 +116,7 @@ def test_a_feed_is_created_read_changed_and_removed(http: httpx.Client) -> None:
     problem(http.patch(path, json={}), 404, "not_found")
 
 
+@pytest.mark.long
 def test_no_answer_contains_a_secret(http: httpx.Client, feed_site: Site) -> None:
     outputs = [{"address": RTMP}, {"address": SRT}, {"address": WHIP, "token": "bearer-token"}]
     response = http.post("/api/feeds", json=body(outputs=outputs))
@@ -316,6 +318,7 @@ _BODIES = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.long
 @effort(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(_BODIES)
 def test_no_request_is_a_server_error(http: httpx.Client, request_body: dict[str, Any]) -> None:

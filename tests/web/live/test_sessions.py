@@ -63,6 +63,7 @@ def test_a_new_session_replaces_the_old(http: httpx.Client, camera_offer: str) -
     assert begin(http, camera_offer, replaces="long-gone").status_code == 201
 
 
+@pytest.mark.long
 def test_without_a_worker_an_offer_gets_503(workerless: Site, camera_offer: str) -> None:
     with workerless.client() as http:
         response = begin(http, camera_offer)
@@ -71,6 +72,7 @@ def test_without_a_worker_an_offer_gets_503(workerless: Site, camera_offer: str)
         assert http.get("/api/sessions").json()["sessions"][0]["reason"] == "no_worker"
 
 
+@pytest.mark.long
 def test_an_offer_that_a_worker_took_but_did_not_answer_gets_503(
     settings: Settings, redis_url: str, camera_offer: str
 ) -> None:
@@ -188,6 +190,7 @@ FIELDS = st.dictionaries(
 )
 
 
+@pytest.mark.long
 @given(body=JSON | st.fixed_dictionaries({"sdp": st.just("@")}, optional={"options": FIELDS | JSON, "replaces": JSON}))
 @effort(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_json_causes_a_server_error(http: httpx.Client, camera_offer: str, body: object) -> None:
@@ -200,6 +203,7 @@ def test_no_json_causes_a_server_error(http: httpx.Client, camera_offer: str, bo
         http.delete(response.headers["location"])
 
 
+@pytest.mark.long
 @given(st.text(max_size=300) | st.binary(max_size=300), st.sampled_from(["/whip/x", "/whep/x"]), st.integers(0, 60))
 @effort(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_sdp_causes_a_server_error(

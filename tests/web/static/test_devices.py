@@ -72,6 +72,7 @@ def test_the_lists_follow_devices_that_are_plugged_in_and_unplugged(page: Any, s
     assert page.is_disabled("#device-camera")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("peak", "level"), [(1.0, 1.0), (0.1, 2 / 3), (0.01, 1 / 3), (0.001, 0.0), (0.0, 0.0)])
 def test_the_level_is_in_decibels(studio: Any, peak: float, level: float) -> None:
     found = studio.evaluate(

@@ -186,6 +186,7 @@ SHOWN = """image => {
 }"""
 
 
+@pytest.mark.long
 def test_a_small_live_picture_is_shown_while_the_feed_runs(page: Any, feed_site: Site) -> None:
     page.clock.install()
     page.goto(f"{feed_site.url}/feeds")

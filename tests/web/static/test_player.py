@@ -247,6 +247,7 @@ def test_axe_finds_nothing_serious(
     assert page.evaluate("() => document.documentElement.scrollWidth") <= size[0]
 
 
+@pytest.mark.long
 def test_a_picture_is_compared_too(page: Any, http: httpx.Client, site: Site) -> None:
     files = FileWorkerDouble(site, result=png("#cc2020"))
     submitted(http, upload=uploaded(http, png("#2020cc"), "photo.png"))

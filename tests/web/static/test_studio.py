@@ -53,6 +53,7 @@ def test_axe_finds_nothing_serious_on_the_viewers_page(page: Any, site: Site, au
     audited("nobody is live")
 
 
+@pytest.mark.long
 def test_the_first_load_is_small_and_comes_from_this_server_only(page: Any, site: Site) -> None:
     sizes: dict[str, int] = {}
     sent: dict[str, int] = {}
@@ -154,6 +155,7 @@ def test_the_page_shows_that_an_engine_is_loading(page: Any, video_site: Site) -
     corner_is(page, SLATE)
 
 
+@pytest.mark.long
 def test_warnings(studio: Any) -> None:
     def warned(**changes: Any) -> list[Any]:
         meters = {"fps_in": 30.0, "matte_fps": changes.pop("matte_fps", 30.0)}

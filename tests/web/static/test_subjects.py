@@ -32,6 +32,7 @@ def prompts(found: dict[str, Any]) -> dict[str, tuple[bool, list[str]]]:
     return {subject["name"]: (subject["keep"], subject["prompts"]) for subject in found["options"]}
 
 
+@pytest.mark.long
 def test_the_server_reads_what_the_page_makes(studio: Any) -> None:
     found = steps(
         studio,
@@ -162,6 +163,7 @@ def test_a_deleted_subject_is_no_longer_active(studio: Any) -> None:
     assert prompts(found) == {"subject-1": (False, ["point:0.2,0.2"])}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("box", "picture", "fit", "pointer", "expected"),
     [

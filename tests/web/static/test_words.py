@@ -36,6 +36,7 @@ def opened(page: Any, site: Site) -> None:
     state(page, "idle")
 
 
+@pytest.mark.long
 def test_the_first_screen_names_no_engine_and_no_device(page: Any, site: Site) -> None:
     ready(site, 1)
     opened(page, site)
@@ -46,6 +47,7 @@ def test_the_first_screen_names_no_engine_and_no_device(page: Any, site: Site) -
     assert "rvm; measured when you use it" in page.inner_text("#costs")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("device", "costs", "expected"),
     [
@@ -114,6 +116,7 @@ def test_a_lost_subject_is_shown_until_it_is_found(page: Any, video_site: Site) 
     page.wait_for_selector("#notice", state="hidden")
 
 
+@pytest.mark.long
 def test_a_busy_server_does_not_advise_what_is_in_use(page: Any, video_site: Site) -> None:
     """Automatic chooses the engine of Smooth on most computers."""
 

@@ -61,6 +61,7 @@ def test_a_time_after_the_end_gives_the_last_frame(http: httpx.Client, files: Fi
         assert answer.result(PATIENCE_S).status_code == 200
 
 
+@pytest.mark.long
 def test_a_picture_has_one_frame(http: httpx.Client, files: FileWorkerDouble) -> None:
     data = io.BytesIO()
     Image.new("RGB", (64, 36), "#cc2020").save(data, "PNG")

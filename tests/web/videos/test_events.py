@@ -106,6 +106,7 @@ def wait_until_streams_ended(site: Site) -> None:
     until(lambda: not site.context.watch.open, "all streams end")
 
 
+@pytest.mark.long
 def test_the_events_of_one_job_until_it_ends(
     site: Site, http: httpx.Client, files: FileWorkerDouble, clip: bytes
 ) -> None:
@@ -128,6 +129,7 @@ def test_the_events_of_one_job_until_it_ends(
     wait_until_streams_ended(site)
 
 
+@pytest.mark.long
 def test_the_events_of_all_jobs_and_their_removal(
     site: Site, http: httpx.Client, files: FileWorkerDouble, clip: bytes
 ) -> None:
@@ -162,6 +164,7 @@ def test_a_stream_begins_with_the_newest_jobs_and_reports_changes_of_all(
     wait_until_streams_ended(site)
 
 
+@pytest.mark.long
 def test_other_users_receive_no_events(users: Site, clip: bytes) -> None:
     with (
         users.client("alice-token") as alice,
@@ -205,6 +208,7 @@ def test_streams_opened_at_the_same_time_do_not_exceed_the_limit(site: Site, mon
     wait_until_streams_ended(site)
 
 
+@pytest.mark.long
 def test_a_stream_survives_an_outage_of_redis(tmp_path: Path, redis_server: RedisServer, clip: bytes) -> None:
     settings = Settings(data_dir=tmp_path)
     with running(settings, redis_server.url) as site, site.client() as http:

@@ -48,6 +48,7 @@ def test_a_file_and_its_options_become_a_job(http: httpx.Client, site: Site, fil
     assert b"".join(site.context.storage.read(f"uploads/{job['upload']}/source")) == TALK.read_bytes()
 
 
+@pytest.mark.long
 def test_subjects_are_repeated(http: httpx.Client, files: FileWorkerDouble) -> None:
     fields = {"subjects": ["ann=point:0.5,0.25", "not:box:1,2,30,40"], "chooser": "quick"}
     with registered():
@@ -58,6 +59,7 @@ def test_subjects_are_repeated(http: httpx.Client, files: FileWorkerDouble) -> N
     assert job["options"]["chooser"] == "quick"
 
 
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_with_curl(site: Site, files: FileWorkerDouble) -> None:
     words = ["curl", "-sS", "--fail-with-body", "-F", f"file=@{TALK}", "-F", "background=green", f"{site.url}{PATH}"]
@@ -66,6 +68,7 @@ def test_with_curl(site: Site, files: FileWorkerDouble) -> None:
     assert '"title":"talk_bikes.mp4"' in done.stdout
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("fields", "field"), [
     ({"format": "tea"}, "outputs.0.format"), ({"background": "plaid"}, "options.background"),
     ({"engin": "chroma"}, "options.engin"), ({"start_s": "soon"}, "start_s"), ({"upload": "x"}, "options.upload"),
@@ -79,6 +82,7 @@ def test_a_refused_request_keeps_no_file(http: httpx.Client, site: Site, fields:
     assert kept(site) == before
 
 
+@pytest.mark.long
 def test_a_video_stream_is_selected_by_its_number(
     http: httpx.Client, site: Site, files: FileWorkerDouble, tmp_path: Path
 ) -> None:

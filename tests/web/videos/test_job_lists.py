@@ -62,6 +62,7 @@ def test_invalid_pages(http: httpx.Client, query: str) -> None:
     problem(http.get(f"/api/jobs?{query}"), 422, "invalid", query.partition("=")[0])
 
 
+@pytest.mark.long
 def test_the_list_reads_the_records_of_its_page_only(kept: Site, http: httpx.Client, valkey: str) -> None:
     with redis.Redis.from_url(valkey, decode_responses=True) as raw:
         ids = [job["id"] for job in http.get("/api/jobs", params={"limit": 3}).json()["jobs"]]

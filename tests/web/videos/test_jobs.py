@@ -41,6 +41,7 @@ def files(site: Site) -> Iterator[FileWorkerDouble]:
     files.clear()
 
 
+@pytest.mark.long
 def test_a_background_cannot_be_removed_while_a_job_uses_it(
     http: httpx.Client, files: FileWorkerDouble, upload: str
 ) -> None:
@@ -135,6 +136,7 @@ def test_invalid_requests(
     assert http.get("/api/jobs").json() == {"jobs": [], "next": None}, "no job is queued"
 
 
+@pytest.mark.long
 def test_an_upload_that_is_not_a_video_reaches_no_worker(http: httpx.Client) -> None:
     id = uploaded(http, b"not a video" * 100)
     problem(http.post("/api/jobs", json={"upload": id}), 422, "unreadable_media", "upload")
@@ -260,6 +262,7 @@ def test_jobs_have_owners(users: Site, clip: bytes) -> None:
         assert alice.get(path).json()["state"] == "done"
 
 
+@pytest.mark.long
 def test_a_users_unfinished_jobs_are_limited(settings: Settings, redis_url: str, clip: bytes) -> None:
     few = settings.model_copy(update={"jobs_per_user": 2})
     with running(few, redis_url, worker=False) as site, site.client() as http:

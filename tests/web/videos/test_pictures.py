@@ -92,6 +92,7 @@ def test_the_format_is_that_of_a_picture(http: httpx.Client, upload: str) -> Non
     assert "mp4 for a video, png-picture for a picture" in clip_default["description"]
 
 
+@pytest.mark.long
 def test_unsuitable_values_are_refused_with_their_field(http: httpx.Client, upload: str, tmp_path_factory: Any) -> None:
     def refused(code: str, field: str, id: str, **fields: Any) -> str:
         body = {"upload": id, "options": {"engine": "chroma"}} | fields
@@ -110,6 +111,7 @@ def test_unsuitable_values_are_refused_with_their_field(http: httpx.Client, uplo
     assert "the input is a video" in detail
 
 
+@pytest.mark.long
 def test_a_damaged_picture_is_unusable(http: httpx.Client) -> None:
     png = io.BytesIO()
     Image.fromarray(person()).save(png, "PNG")
@@ -118,6 +120,7 @@ def test_a_damaged_picture_is_unusable(http: httpx.Client) -> None:
     assert "/" not in found["detail"], "no path of the server"
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("_file_worker")
 def test_a_job_gives_one_picture(http: httpx.Client, upload: str) -> None:
     path = submitted(http, upload=upload, options=CHROMA, outputs=[{"name": "cut"}])

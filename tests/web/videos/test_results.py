@@ -91,6 +91,7 @@ def test_the_file_name_is_the_title_without_unsafe_characters(http: httpx.Client
     assert http.head(path).headers["content-disposition"].startswith("inline")
 
 
+@pytest.mark.long
 def test_a_download_link_works_until_it_expires(users: Site, clip: bytes) -> None:
     with users.client("alice-token") as alice, users.client() as anonymous:
         upload = uploaded(alice, clip)
@@ -116,6 +117,7 @@ def test_the_latest_picture(site: Site, http: httpx.Client, path: str) -> None:
     assert (response.headers["content-type"], response.content) == ("image/jpeg", b"\xff\xd8picture")
 
 
+@pytest.mark.long
 def test_a_result_whose_file_is_missing(site: Site, http: httpx.Client, path: str, clip: bytes) -> None:
     job = done(http, site, upload=uploaded(http, clip))
     site.context.storage.remove_all(f"jobs/{job.rpartition('/')[2]}/")

@@ -9,6 +9,7 @@ from tests.web.videos.tus import PATH, begun, uploaded
 from web.videos.sources import media_type
 
 
+@pytest.mark.long
 def test_the_source_is_the_uploaded_file_and_can_be_read_in_parts(http: httpx.Client) -> None:
     video = TALK.read_bytes()
     path = f"{PATH}/{uploaded(http, video)}/source"
@@ -25,6 +26,7 @@ def test_the_source_is_the_uploaded_file_and_can_be_read_in_parts(http: httpx.Cl
     assert (head.status_code, head.headers["content-length"], head.content) == (200, str(len(video)), b"")
 
 
+@pytest.mark.long
 def test_an_upload_that_is_incomplete_or_no_video_has_no_source(http: httpx.Client) -> None:
     arriving = begun(http, 100)
     assert http.get(f"{arriving}/source").status_code == 409
@@ -41,6 +43,7 @@ def test_a_removed_upload_has_no_source(http: httpx.Client) -> None:
     assert http.get(f"{path}/source").json()["code"] == "not_found"
 
 
+@pytest.mark.long
 def test_other_users_do_not_find_it(users: Site) -> None:
     with users.client("alice-token") as alice, users.client("bob-token") as bob, users.client() as nobody:
         path = f"{PATH}/{uploaded(alice, TALK.read_bytes())}/source"

@@ -42,6 +42,7 @@ def swept(site: Site, *after_s: float) -> None:
         site.call(sweeper.sweep(seconds))
 
 
+@pytest.mark.long
 def test_abandoned_uploads_are_removed(site: Site, http: httpx.Client, clip: bytes) -> None:
     whole, half = f"{PATH}/{uploaded(http, clip)}", begun(http, len(clip))
     sent(http, half, 0, clip[:10])
@@ -72,6 +73,7 @@ def test_an_upload_that_is_being_written_or_used_by_a_job_stays(
     assert site.context.storage.keys(f"uploads/{waiting}/")
 
 
+@pytest.mark.long
 def test_expired_jobs_are_removed_with_their_results(site: Site, http: httpx.Client, clip: bytes) -> None:
     upload = uploaded(http, clip)
     path, waiting = done(http, site, upload=upload), submitted(http, upload=upload)
@@ -128,6 +130,7 @@ def test_background_drafts_of_a_killed_process_are_removed(site: Site) -> None:
     assert not list(draft.parent.iterdir())
 
 
+@pytest.mark.long
 def test_incomplete_objects_and_uploads_are_removed(site: Site, http: httpx.Client, clip: bytes) -> None:
     data = site.context.settings.data_dir
     begun(http, len(clip))
@@ -145,6 +148,7 @@ def test_incomplete_objects_and_uploads_are_removed(site: Site, http: httpx.Clie
     assert not folder.exists()
 
 
+@pytest.mark.long
 def test_an_upload_without_a_record_stays_at_first(site: Site, http: httpx.Client, clip: bytes) -> None:
     path = begun(http, len(clip))
     folder = site.context.settings.data_dir / "uploads" / "-" / path.rpartition("/")[2]

@@ -99,6 +99,7 @@ def test_an_upload_in_pieces(http: httpx.Client, site: Site, clip: bytes) -> Non
     assert again.status_code == 204, "the client may have missed the answer to the last bytes"
 
 
+@pytest.mark.long
 def test_creation_with_upload(http: httpx.Client, site: Site, clip: bytes) -> None:
     response = http.post(PATH, content=clip, headers=BODY | creation_headers(len(clip)))
     assert (response.status_code, response.headers["upload-offset"]) == (201, str(len(clip)))
@@ -194,6 +195,7 @@ def test_a_wrong_offset(http: httpx.Client, clip: bytes) -> None:
     assert offset_of(http, path) == 10
 
 
+@pytest.mark.long
 def test_a_body_longer_than_announced(http: httpx.Client, site: Site, clip: bytes) -> None:
     path = begun(http, len(clip))
     problem(sent(http, path, 0, clip + b"more"), 413, "too_large")
@@ -224,6 +226,7 @@ def test_invalid_patches(http: httpx.Client) -> None:
         problem(http.patch(f"{PATH}/{name}", content=b"x", headers=BODY | {"Upload-Offset": "0"}), 404, "not_found")
 
 
+@pytest.mark.long
 def test_a_complete_upload_that_was_not_probed(http: httpx.Client, site: Site, clip: bytes) -> None:
     """As after a crash between the last bytes and the probe."""
     path = begun(http, len(clip))
@@ -235,6 +238,7 @@ def test_a_complete_upload_that_was_not_probed(http: httpx.Client, site: Site, c
     assert stored(site, path.rpartition("/")[2]) == clip
 
 
+@pytest.mark.long
 def test_each_piece_extends_the_time_to_expiry(http: httpx.Client, clip: bytes) -> None:
     path = begun(http, len(clip))
     first = http.get(path).json()["expires_s"]
@@ -246,6 +250,7 @@ def test_each_piece_extends_the_time_to_expiry(http: httpx.Client, clip: bytes) 
     assert first < second < http.get(path).json()["expires_s"]
 
 
+@pytest.mark.long
 def test_a_checksum(http: httpx.Client, site: Site, clip: bytes) -> None:
     path, wrong = begun(http, len(clip)), base64.b64encode(hashlib.sha1(b"else").digest()).decode()
     problem(sent(http, path, 0, clip, **{"Upload-Checksum": f"sha1 {wrong}"}), 460, "checksum")
@@ -266,6 +271,7 @@ def test_clients_file_names_are_not_used_on_disk(http: httpx.Client, site: Site,
     assert names <= {"info", "lock", "data", ".lock"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "content", [b"", bytes(5000), b"just a text\n" * 50, b"ffconcat version 1.0\nfile /etc/passwd\n"]
 )
@@ -303,6 +309,7 @@ def test_the_error_names_the_kind_of_a_file_that_is_not_a_video(
     assert refused.json()["detail"] == detail
 
 
+@pytest.mark.long
 def test_the_offset_of_an_upload_that_was_completed_after_it_was_read(
     http: httpx.Client, site: Site, clip: bytes
 ) -> None:
@@ -316,6 +323,7 @@ def test_the_offset_of_an_upload_that_was_completed_after_it_was_read(
         site.call(upload_store.offset(before))
 
 
+@pytest.mark.long
 def test_a_patch_of_an_upload_that_was_completed_after_it_was_read(
     http: httpx.Client, site: Site, clip: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -366,6 +374,7 @@ async def test_unverified_bytes_are_discarded_when_the_server_stops(settings: Se
     assert await upload_store.offset(upload) == len(b"before")
 
 
+@pytest.mark.long
 def test_removal(http: httpx.Client, site: Site, clip: bytes) -> None:
     path = f"{PATH}/{uploaded(http, clip)}"
     assert http.delete(path, headers=TUS).status_code == 204
@@ -388,6 +397,7 @@ def test_limits(settings: Settings, redis_url: str, clip: bytes) -> None:
         begun(http, 6_000_000)
 
 
+@pytest.mark.long
 def test_uploads_have_owners(users: Site, clip: bytes) -> None:
     with users.client("alice-token") as alice, users.client("bob-token") as bob, users.client() as anonymous:
         path = begun(alice, len(clip))
@@ -399,6 +409,7 @@ def test_uploads_have_owners(users: Site, clip: bytes) -> None:
         problem(bob.get(path), 404, "not_found")
 
 
+@pytest.mark.long
 def test_a_full_disk(small_disk: Path, redis_url: str) -> None:
     content = random.Random(1).randbytes(1_500_000)
     with running(Settings(data_dir=small_disk), redis_url) as site, site.client() as http:
@@ -479,6 +490,7 @@ async def released(free: asyncio.Semaphore) -> None:
     free.release()
 
 
+@pytest.mark.long
 def test_too_many_uploads_that_wait_to_be_probed(
     http: httpx.Client, site: Site, clip: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

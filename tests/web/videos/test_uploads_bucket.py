@@ -123,6 +123,7 @@ def test_an_upload_that_moves_between_web_machines(webs: Webs, film: bytes) -> N
     assert (webs.unfinished(), webs.files()) == (0, set())
 
 
+@pytest.mark.long
 def test_small_uploads_need_no_parts(webs: Webs, clip: bytes) -> None:
     response = webs.a.post(PATH, content=clip, headers=BODY | creation_headers(len(clip)))
     assert (response.status_code, response.headers["upload-offset"]) == (201, str(len(clip)))
@@ -257,6 +258,7 @@ def test_parts_without_a_record_are_removed_after_a_day(webs: Webs) -> None:
     assert (webs.objects(), webs.unfinished()) == ([], 0)
 
 
+@pytest.mark.long
 def test_bytes_that_redis_counts_but_the_bucket_has_lost_are_sent_again(webs: Webs, film: bytes) -> None:
     """As after a failover in which Redis has lost its last writes: a tail is part of a part already."""
     path = begun(webs.a, len(film))

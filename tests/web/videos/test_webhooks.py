@@ -56,6 +56,7 @@ def wait_for_calls(origin: Origin, calls: int) -> None:
     until(lambda: len(origin.posts) >= calls, f"{calls} calls arrive")
 
 
+@pytest.mark.long
 def test_a_signed_call_when_a_job_ends(
     short_delays: None, site: Site, http: httpx.Client, origin: Origin, clip: bytes
 ) -> None:

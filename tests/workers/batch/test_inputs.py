@@ -35,6 +35,7 @@ def test_videos_of_a_folder_are_recognised_by_their_content(tmp_path: Path) -> N
     assert (first.place, first.size, first.address) == (str(tmp_path), 4096, f"{tmp_path}/a/c.MOV")
 
 
+@pytest.mark.long
 def test_videos_of_a_bucket_are_found_as_in_a_folder(s3: Settings, tmp_path: Path) -> None:
     place = NamedBucket(s3.storage, s3)
     for name, content in FILES.items():

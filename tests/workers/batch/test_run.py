@@ -82,6 +82,7 @@ def test_results_are_those_of_mattebox_file(films: Path, tmp_path: Path) -> None
     assert len(storage.keys("batch/done/")) == 2
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("short")
 def test_nothing_is_done_twice(films: Path, tmp_path: Path) -> None:
     results = tmp_path / "results"
@@ -167,6 +168,7 @@ class Interrupt:
         return None
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("short")
 def test_an_interrupted_batch_continues_where_it_was(films: Path, tmp_path: Path) -> None:
     results = tmp_path / "results"
@@ -229,6 +231,7 @@ def test_work_in_progress_is_bounded_by_the_nodes(clips: Path, tmp_path: Path) -
     assert (summary.done, nodes.most) == (9, 2)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("short")
 @pytest.mark.parametrize("format", ["mkv", "png"])
 def test_from_bucket_to_bucket(clips: Path, tmp_path: Path, s3: Settings, format: Any) -> None:

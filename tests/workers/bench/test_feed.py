@@ -40,6 +40,7 @@ def test_a_row_has_medians_of_the_pairs() -> None:
     assert compared.fps == 29
 
 
+@pytest.mark.long
 def test_numbers_are_read_from_what_was_published() -> None:
     """Also where the parameter sets are only in the description, as FFmpeg publishes them."""
     pictures = encoded(film(None, *SIZE, Settings(), "screen")[:40], *SIZE, Settings())

@@ -45,6 +45,7 @@ def test_off_scores_like_the_engine(rows: dict[str, Row]) -> None:
     assert rows["off"].dtssd == pytest.approx(6.28, abs=0.05)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("made", "expected"), [(Ema(0.5), [0, 0.5, 0.25, 0.625]), (MedianOfThree(), [0, 0, 1, 1])])
 def test_the_baselines_compute_what_their_names_say(made: Filter, expected: list[float]) -> None:
     frames = clip(lambda n: [320.0], 4).frames

@@ -49,6 +49,7 @@ def test_masks_have_the_shape_of_the_picture() -> None:
     assert (columns.min(), columns.max() + 1, rows.min(), rows.max() + 1) == pytest.approx((10, 40, 2, 18), abs=1)
 
 
+@pytest.mark.long
 def test_a_network_lists_the_classes_that_it_sees(tmp_path: Path) -> None:
     pytest.importorskip("transformers")
     from stream.records.options import Options

@@ -136,6 +136,7 @@ def test_a_padded_picture_has_scores_without_the_padding(tmp_path: Path) -> None
     assert found.shape == (4, 32, 64)
 
 
+@pytest.mark.long
 def test_scores_and_the_task_of_oneformer_are_those_of_the_library(
     oneformer: ClassSegmenter, oneformer_folder: Path
 ) -> None:
@@ -179,6 +180,7 @@ def test_the_task_of_oneformer_is_not_rounded_in_lower_precision(oneformer_folde
     assert np.isfinite(choice.regions["subject"]).all()
 
 
+@pytest.mark.long
 def test_oneformer_needs_its_tokenizer_and_ignores_what_only_training_needs(
     oneformer_folder: Path, oneformer: ClassSegmenter, tmp_path: Path
 ) -> None:
@@ -201,6 +203,7 @@ def test_oneformer_needs_its_tokenizer_and_ignores_what_only_training_needs(
     np.testing.assert_allclose(one.regions["subject"], two.regions["subject"], rtol=0, atol=1e-5)
 
 
+@pytest.mark.long
 def test_frames_of_several_videos_are_answered_as_if_alone(
     chooser: ClassSegmenter, eomt: ClassSegmenter, oneformer: ClassSegmenter
 ) -> None:

@@ -48,6 +48,7 @@ def usual() -> list[Region]:
     return found(DrawnModel())
 
 
+@pytest.mark.long
 def test_each_thing_and_part_is_found_once_the_largest_first(usual: list[Region]) -> None:
     assert boxes(usual) == [THINGS["right"], THINGS["left"], PART, THINGS["small"]]
     assert [region.score for region in usual] == pytest.approx([0.95, 0.95, 0.94, 0.95], abs=0.011)
@@ -80,6 +81,7 @@ def test_an_empty_picture_has_no_candidates() -> None:
     assert found(DrawnModel(), Search(16, smallest=1.0)) == []
 
 
+@pytest.mark.long
 def test_points_are_asked_in_batches_by_default_256_on_a_cpu() -> None:
     model = DrawnModel()
     found(model, Search())

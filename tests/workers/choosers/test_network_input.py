@@ -31,6 +31,7 @@ def weights(before: int, after: int) -> Matrix:
     return result
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("width", "height", "gray"), [(160, 90, False), (48, 200, False), (20, 12, False), (96, 54, True)]
 )

@@ -60,6 +60,7 @@ def test_what_is_not_detected_has_an_empty_region(chooser: Sam3, monkeypatch: py
     assert choice.confidence["subject"] < 1.0
 
 
+@pytest.mark.long
 def test_its_tracker_gives_the_masks_of_an_unbounded_session(chooser: Sam3) -> None:
     session = chooser._session(dtype=torch.float32)
     point = {"point_coords": torch.tensor([[[[0.2 * 56, 0.5 * 56]]]]), "point_labels": torch.ones(1, 1, 1).int()}

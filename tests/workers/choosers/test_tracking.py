@@ -281,6 +281,7 @@ def kept(state: Tracks) -> int:
     return sum(map(len, state.pictures.encoded.values()))
 
 
+@pytest.mark.long
 def test_pictures_are_kept_once_per_frame_and_only_while_prompts_refer_to_them(chooser: Tracker) -> None:
     together = ["point:0.2,0.5", "point:0.3,0.5", *(f"s{number}=point:0.7,0.5" for number in range(3))]
     script = {0: together, 2: ["point:-0.9,0.1"], 3: ["s1=point:0.6,0.5"]}
@@ -294,6 +295,7 @@ def test_pictures_are_kept_once_per_frame_and_only_while_prompts_refer_to_them(c
     assert not ask(chooser, 5, (), left).state.pictures.encoded
 
 
+@pytest.mark.long
 def test_a_renamed_subject_is_followed_on(chooser: Tracker) -> None:
     script = {0: ["a=point:0.2,0.5"], 1: ["a=point:-0.9,0.1"]}
     state = follow(chooser, 3, script)[-1].state

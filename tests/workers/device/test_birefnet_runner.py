@@ -77,6 +77,7 @@ def test_full_precision_beside_half_is_loaded_on_first_use() -> None:
     torch.testing.assert_close(exact, reference(images), rtol=0, atol=1e-5)
 
 
+@pytest.mark.long
 def test_full_precision_is_not_loaded_twice() -> None:
     load = Loader()
     Runner(load, CPU, torch.float32)(random_images(1), exact=True)
@@ -116,6 +117,7 @@ def test_a_batch_that_does_not_fit_is_halved_permanently(low_memory: Runner, ful
     torch.testing.assert_close(low_memory(images), full_precision(images), rtol=0, atol=1e-5)
 
 
+@pytest.mark.long
 def test_one_image_that_does_not_fit_is_an_error_and_the_runner_continues(low_memory: Runner) -> None:
     LowMemory.max_batch = 0
     with pytest.raises(EngineError, match="one picture does not fit in the device's memory"):
@@ -129,6 +131,7 @@ class Broken(BiRefNet):
         raise RuntimeError("the device is gone\nand a page about it")
 
 
+@pytest.mark.long
 def test_other_failures_become_one_line_errors() -> None:
     runner = Runner(lambda: Broken.from_state_dict(cached_state_dict("lite")), CPU, torch.float32)
     with pytest.raises(EngineError, match=r"^birefnet: the device is gone$"):

@@ -47,6 +47,7 @@ def error(alpha: Alpha, true: Alpha) -> float:
 LEFT, RIGHT, BESIDE = soft_disc(90), soft_disc(230), soft_disc(160, 34)
 
 
+@pytest.mark.long
 def test_it_is_better_than_the_region_and_than_the_engine() -> None:
     """On the first frames. docs/architecture.md has the figures of whole clips."""
     frames, true = clip(count=FRAMES), truth()[:FRAMES]

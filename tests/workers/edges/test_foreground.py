@@ -98,6 +98,7 @@ def step(picture: Floats, subject: Floats, behind: Floats, alpha: Floats, side: 
     return front + alpha * (picture - alpha * front - (1 - alpha) * back), back
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 def test_the_old_background_is_removed_from_the_edges(name: str) -> None:
     for subject, picture, alpha in scenes(name):
@@ -117,6 +118,7 @@ def test_it_matches_the_paper(name: str) -> None:
             assert difference.mean() < 0.5
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 def test_opaque_pixels_are_unchanged(name: str) -> None:
     for _, picture, alpha in scenes(name):
@@ -164,6 +166,7 @@ def test_levels_saturate() -> None:
     assert np.abs(estimated.astype(int) - expected).max() <= 12  # no value has wrapped around at 0 or 255
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("device", ["cpu", CUDA])
 def test_the_device_matches_the_cpu(device: str) -> None:
     torch = pytest.importorskip("torch")

@@ -55,6 +55,7 @@ def test_in_a_flat_picture_alpha_is_only_resized() -> None:
     assert abs(int(out[70, 127]) - 128) < 40
 
 
+@pytest.mark.long
 def test_it_improves_coarse_mattes() -> None:
     """On frames of the clip with true alpha, in each metric; see the comment in `guided`."""
     selfie = Selfie(Options(), Settings())
@@ -76,6 +77,7 @@ def _truth(step: int) -> list[Plane]:
         planes.close()
 
 
+@pytest.mark.long
 @given(
     arrays(np.float32, st.tuples(st.integers(1, 20), st.integers(1, 20)), elements=st.floats(0, 1, width=32)),
     arrays(np.uint8, st.tuples(st.integers(1, 70), st.integers(1, 70))),

@@ -187,6 +187,7 @@ def test_a_soft_edge_has_a_wider_band_than_a_sharp_one() -> None:
     assert _width(soft, 640, 480) > 2.5 * _width(sharp, 640, 480)
 
 
+@pytest.mark.long
 def test_the_band_scales_with_the_picture_and_with_the_mattes_resolution() -> None:
     small, large = _width(disc(640, 480), 640, 480), _width(disc(2560, 1920), 2560, 1920)
     assert large == pytest.approx(4 * small, rel=0.25)

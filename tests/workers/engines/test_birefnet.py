@@ -72,6 +72,7 @@ def test_frames_that_overflow_half_precision_are_computed_in_full_and_finally_al
     assert calls[-2:] == [(1, True), (1, True)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("damage", ["short", "text", "renamed", "other size"])
 def test_files_that_are_not_its_weights_are_refused(birefnet_weights: Path, tmp_path: Path, damage: str) -> None:
     from safetensors.numpy import load_file, save_file
@@ -196,6 +197,7 @@ def test_a_subject_that_jumped_out_of_the_box_is_found_in_the_same_frame(birefne
         np.testing.assert_array_equal(result.alpha, expected.alpha)
 
 
+@pytest.mark.long
 def test_boxes_of_one_size_of_several_videos_are_batched(birefnet_weights: Path) -> None:
     engine = bright(birefnet_weights, roi=True)
     left, right, late = walking(0.25, 4), walking(0.7, 4), walking(0.5, 1)
@@ -208,6 +210,7 @@ def test_boxes_of_one_size_of_several_videos_are_batched(birefnet_weights: Path)
         np.testing.assert_array_equal(result.alpha, expected)
 
 
+@pytest.mark.long
 def test_the_alpha_of_a_box_matches_the_network_on_that_crop(birefnet_weights: Path) -> None:
     settings = Settings(birefnet=f"{birefnet_weights}@256x160", half=False)
     engine, (frame,) = Birefnet(Options(roi=True), settings), clip(count=1)

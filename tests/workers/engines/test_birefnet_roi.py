@@ -57,6 +57,7 @@ def test_a_walking_subject_is_never_cropped(speed: float) -> None:
         np.testing.assert_array_equal(found, alpha)
 
 
+@pytest.mark.long
 def test_fewer_pixels_are_processed() -> None:
     share = np.mean([pixels for *_, pixels in tracked(walk(150))]) / (SIZE[0] * SIZE[1])
     assert share < 0.6
@@ -115,6 +116,7 @@ def test_a_new_size_starts_over() -> None:
     assert turned.age == 1
 
 
+@pytest.mark.long
 @given(
     st.integers(1, 64),
     st.integers(1, 64),

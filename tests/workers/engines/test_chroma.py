@@ -58,6 +58,7 @@ def test_a_half_transparent_subject_has_half_alpha() -> None:
     assert found[inside(veil == 0.5)].mean() == pytest.approx(0.5, abs=0.06)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("screen", "limit"), [(PURE, 2.0), (STUDIO, 4.0), (BLUE, 3.0)])
 def test_people_with_hair_and_texture(screen: Rgb, limit: float) -> None:
     true = truth()[::20]
@@ -66,6 +67,7 @@ def test_people_with_hair_and_texture(screen: Rgb, limit: float) -> None:
     assert mad(alphas, true) < limit
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("screen", [PURE, STUDIO, BLUE])
 def test_the_colours_of_the_subject_are_unchanged(screen: Rgb) -> None:
     alpha, frame = truth()[0], clip(count=1)[0]
@@ -88,6 +90,7 @@ def test_spill_is_removed_from_the_edge(screen: Rgb) -> None:
     assert cast(foreground(result)) < 0.15 * cast(frame.pixels)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("screen", [PURE, STUDIO, BLUE])
 def test_the_foreground_makes_a_composite_over_grey_more_accurate(screen: Rgb) -> None:
     person, alpha = picture(clip(count=1)[0]), truth()[0]

@@ -67,6 +67,7 @@ def test_alpha_is_finite_and_in_range_at_any_size(engine: Engine, size: tuple[in
         assert result.foreground is None or result.foreground.dtype == np.uint8
 
 
+@pytest.mark.long
 def test_two_interleaved_videos_match_each_alone(engine: Engine) -> None:
     left, right = clip(160, 120, 4), video(160, 120)
     states, turns = [None, None], []
@@ -78,6 +79,7 @@ def test_two_interleaved_videos_match_each_alone(engine: Engine) -> None:
     assert_same(turns[1::2], run(engine, right))
 
 
+@pytest.mark.long
 def test_a_batch_matches_each_frame_alone(engine: Engine) -> None:
     """Two of the same size, one in portrait format, and one that starts later than the others."""
     videos = [clip(160, 120, 4), video(160, 120), video(120, 160), [*video(160, 120, 4, start=0.6)]]

@@ -334,6 +334,7 @@ def test_the_range_of_the_input(name: str, low: float, high: float) -> None:
     assert (ends.min(), ends.max()) == (low, high)
 
 
+@pytest.mark.long
 def test_another_runtime_gives_the_same_mattes(onnx_weights: Path) -> None:
     pytest.importorskip("openvino")
     frames, weights = clip(160, 120, 2), f"{onnx_weights}@96x64"

@@ -18,6 +18,7 @@ def test_alpha_has_the_frame_size(rvm: Rvm) -> None:
     assert run(rvm, clip(240, 320, 1))[0].alpha.shape == (320, 240)
 
 
+@pytest.mark.long
 def test_the_recurrent_state_is_used(rvm: Rvm) -> None:
     frames = clip(count=4)
     (fresh,) = infer(rvm, frames[3:], [None])
@@ -59,6 +60,7 @@ def test_openvino_gives_the_same_mattes(rvm: Rvm, in_openvino: Rvm) -> None:
         assert replaced() == before + failures
 
 
+@pytest.mark.long
 def test_openvino_keeps_videos_apart_and_starts_over_at_a_new_size(in_openvino: Rvm) -> None:
     frames = clip(160, 120, 3)
     expected = run(in_openvino, frames)

@@ -87,6 +87,7 @@ def _scores(mattes: Sequence[Plane]) -> tuple[float, float]:
     return mad, float(np.mean([evaluate.dtssd(now, last) for last, now in pairwise(errors)]))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("temporal", ["off", "live", "offline"])
 def test_smoothing_does_not_undo_it(temporal: str) -> None:
     """With a network that knows the truth, the result is the truth with every kind of smoothing."""
@@ -117,6 +118,7 @@ class Broken:
         raise RuntimeError("no memory left")
 
 
+@pytest.mark.long
 def test_a_failure_ends_a_file_and_covers_live_video() -> None:
     engine: Any = WithVitMatte(Noisy(), Broken(), estimates=False)
     with pytest.raises(EngineError, match="no memory left"):
@@ -156,6 +158,7 @@ def test_a_picture_is_refined_at_its_full_size() -> None:
     assert np.abs(out.photo.pixels.reshape(height, width, -1)[..., 0] - true * 255).mean() < 1.5
 
 
+@pytest.mark.long
 def test_the_engine_is_loaded_with_the_network_of_the_settings(tmp_path: Path) -> None:
     """The whole way equals the model called step by step."""
     folder = tiny_vitmatte(tmp_path / "weights")

@@ -24,6 +24,7 @@ def test_frames_are_spread_evenly(count: int, kept: int) -> None:
     assert count < 8 or found[-1] > count * 2 / 3
 
 
+@pytest.mark.long
 def test_frames_that_check_are_not_those_that_calibrate() -> None:
     seen = of_clip(TALK, 64, 32, Settings())
     assert len(seen.calibrated) >= 6

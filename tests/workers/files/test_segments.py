@@ -262,6 +262,7 @@ def test_measurements_and_moving_backgrounds_are_shared_by_all_segments(tmp_path
     assert apart(read(ours), read(in_one_pass(job, job.outputs[0], video, tmp_path))) == 0.0
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("short")
 def test_smoothing_leaves_no_seam(tmp_path: Path) -> None:
     frames = (item for item in PatternSource(128, 96, 66) if isinstance(item, Frame))
@@ -293,6 +294,7 @@ def test_refinement_is_the_same_as_in_one_pass(tmp_path: Path, monkeypatch: pyte
     assert apart(read(ours), read(in_one_pass(plain, plain.outputs[0], video, tmp_path))) > 1.0
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("short")
 def test_part_of_a_video_with_variable_frame_rate(tmp_path: Path) -> None:
     times = [33 * n + 7 * (n % 3) + (400 if n > 70 else 0) for n in range(120)]
@@ -377,6 +379,7 @@ def planned(clip: Path, **options: Any) -> Plan:
     return make_plan(job, clip, engines.load("chroma", job.options, SETTINGS), SETTINGS)[0]
 
 
+@pytest.mark.long
 def test_segments_are_cut_on_keyframes_and_cost_little(tmp_path: Path) -> None:
     images = (numbered(n % 256, 16, 16) for n in range(1800))
     video = write_video(tmp_path / "c.mp4", images, options={"g": "50", "sc_threshold": "0"})
@@ -395,6 +398,7 @@ def test_segments_are_cut_on_keyframes_and_cost_little(tmp_path: Path) -> None:
     assert (media.duration_s, media.fps) == (60.0, 30.0)
 
 
+@pytest.mark.long
 def test_files_that_are_not_cut(tmp_path: Path) -> None:
     images = [numbered(n % 256, 16, 16) for n in range(600)]
     assert len(planned(write_video(tmp_path / "a.mp4", images, options={"g": "50"})).spans) == 2
@@ -445,6 +449,7 @@ def test_damage_is_judged_for_the_whole_video() -> None:
         judge([Note(0, 160, 300, [])], SETTINGS)
 
 
+@pytest.mark.long
 def test_each_output_has_its_own_rendition(tmp_path: Path, clip: Path) -> None:
     outputs = Output(name="a", format="mkv"), Output(name="b", format="mkv", background=Background(kind="none"))
     job = job_of(*outputs, Output(name="c", format="mkv", view=View.MATTE))
@@ -463,6 +468,7 @@ def test_sound_is_encoded_again_for_several_outputs(tmp_path: Path, clip: Path) 
     assert [packets(ours, "audio") == theirs for ours in joined] == [True, True]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("short")
 def test_a_later_segment_may_reorder_more_frames(tmp_path: Path, clip: Path) -> None:
     job = job_of(Output(format="mp4"), height=24)
@@ -471,6 +477,7 @@ def test_a_later_segment_may_reorder_more_frames(tmp_path: Path, clip: Path) -> 
     assert apart(read(ours), read(in_one_pass(job, job.outputs[0], clip, tmp_path))) <= 2.0
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("short")
 @pytest.mark.parametrize(("start_s", "end_s"), [(0.0, 3.0), (0.3, 2.9), (0.51, 3.5)])
 def test_a_frame_at_the_end_time_is_excluded(tmp_path: Path, clip: Path, start_s: float, end_s: float) -> None:
@@ -480,6 +487,7 @@ def test_a_frame_at_the_end_time_is_excluded(tmp_path: Path, clip: Path, start_s
     assert apart(read(ours), read(in_one_pass(job, job.outputs[0], clip, tmp_path))) == 0.0
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("short")
 @pytest.mark.parametrize("stream", [0, 1, None])
 def test_every_segment_reads_the_same_video_stream(tmp_path: Path, stream: int | None) -> None:

@@ -132,6 +132,7 @@ async def test_results_in_a_bucket_are_never_stored_completely_on_the_worker(
                 assert np.array_equal(sound_of(there)[0], sound_of(site.result(job, output.name))[0])
 
 
+@pytest.mark.long
 @asynctest
 async def test_a_worker_sends_heartbeats(server: RedisServer, tmp_path: Path, clip: Path) -> None:
     async with factory(server.url, tmp_path, inside=1) as site:
@@ -265,6 +266,7 @@ async def test_a_cancelled_job_stops_its_download(server: RedisServer, tmp_path:
             assert (await site.ended(await site.submit(after, "chroma"), 5)).state is JobState.DONE
 
 
+@pytest.mark.long
 @asynctest
 async def test_a_job_that_kills_three_processes_is_poison(server: RedisServer, tmp_path: Path, clip: Path) -> None:
     async with factory(server.url, tmp_path, inside=1) as site:
@@ -317,6 +319,7 @@ async def test_a_full_disk_fails_the_job_and_not_the_next(
         assert await site.tidied()
 
 
+@pytest.mark.long
 @asynctest
 async def test_a_failed_job_has_a_reason(server: RedisServer, tmp_path: Path, clip: Path) -> None:
     (text := tmp_path / "text.mp4").write_text("no video at all")
@@ -469,6 +472,7 @@ async def test_memory_for_two_hours_is_that_of_minutes(server: RedisServer, tmp_
         assert 0 < desk <= 2 / 3  # two of three segments
 
 
+@pytest.mark.long
 @asynctest
 async def test_a_network_of_the_operator_runs_in_jobs(server: RedisServer, tmp_path: Path) -> None:
     source, network = numbered_clip(tmp_path / "in.mp4"), unet(tmp_path / "n.onnx")

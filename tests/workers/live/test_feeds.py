@@ -175,6 +175,7 @@ def states(feed: Feed) -> dict[str, str]:
     return {each.id: each.state for each in feed.report.outputs}
 
 
+@pytest.mark.long
 def test_a_feed_is_run_changed_stopped_and_started(url: str, camera: RtspServer) -> None:
     async def run() -> None:
         with UdpReceiver() as first, UdpReceiver() as second:
@@ -219,6 +220,7 @@ def test_a_feed_is_run_changed_stopped_and_started(url: str, camera: RtspServer)
     asyncio.run(run())
 
 
+@pytest.mark.long
 def test_only_the_background_is_sent_while_the_source_is_away(url: str, camera: RtspServer) -> None:
     async def run() -> None:
         with UdpReceiver() as receiver:
@@ -253,6 +255,7 @@ def test_only_the_background_is_sent_while_the_source_is_away(url: str, camera: 
     asyncio.run(run())
 
 
+@pytest.mark.long
 def test_a_source_over_http_is_opened_through_the_gateway(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -310,6 +313,7 @@ def test_a_drained_worker_hands_its_feeds_to_another(url: str, camera: RtspServe
     asyncio.run(run())
 
 
+@pytest.mark.long
 def test_an_output_that_cannot_work_does_not_affect_the_others(url: str, camera: RtspServer) -> None:
     async def run() -> None:
         with UdpReceiver() as receiver:
@@ -339,6 +343,7 @@ def test_a_source_that_cannot_work_fails_the_feed(url: str, source: str, detail:
     asyncio.run(run())
 
 
+@pytest.mark.long
 def test_a_feed_that_ends_unexpectedly_is_tried_again_and_then_fails(
     url: str, camera: RtspServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -88,6 +88,7 @@ def test_options_and_size_may_change(pattern: PatternSource) -> None:
     live.close()
 
 
+@pytest.mark.long
 def test_the_delayed_smoothing_keeps_colour_and_alpha_of_one_frame(pattern: PatternSource) -> None:
     live = opened(pattern, TruthEngine(pattern), temporal="live+1", view="matte")
     out = [frame for n in range(5) for frame in live(pattern.frame(n))] + live.flush()

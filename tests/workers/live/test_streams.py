@@ -88,6 +88,7 @@ def feed_of(receiver: UdpReceiver) -> tuple[Feed, FeedSecrets]:
     return feed, FeedSecrets("live:studio", {target.id: secret})
 
 
+@pytest.mark.long
 @asynctest
 async def test_a_feed_sends_on_what_is_published_and_waits_for_it(url: str) -> None:
     live = LiveStore(url)

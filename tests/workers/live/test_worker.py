@@ -114,6 +114,7 @@ def test_a_camera_is_taken_matted_changed_and_ended(url: str) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.long
 def test_a_full_worker_leaves_offers_to_others(url: str) -> None:
     async def run() -> None:
         clients = [Client(Camera(rate=5), "VP8") for _ in range(5)]
@@ -147,6 +148,7 @@ def test_a_drained_worker_ends_its_videos_with_a_reason(url: str) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.long
 def test_a_video_continues_on_a_drained_worker_that_takes_no_other(url: str) -> None:
     async def run() -> None:
         client, late = Client(Camera(rate=10), "VP8"), Client(Camera(rate=10), "VP8")
@@ -226,6 +228,7 @@ def test_an_offer_that_a_worker_takes_while_it_is_drained_goes_to_another(url: s
     asyncio.run(run())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("refused", ["live/claim", "live/take", "live/reply", "live/move"])
 def test_an_offer_is_answered_after_a_short_outage(url: str, refused: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A camera's, a viewer's, and one that is refused; while each is taken, Redis refuses one call of the worker."""
@@ -332,6 +335,7 @@ def test_a_bad_offer_is_refused_and_takes_no_capacity(url: str) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.long
 def test_contradictory_options_are_refused(url: str) -> None:
     async def run() -> None:
         async with working(url) as (store, _):

@@ -17,6 +17,7 @@ from tests.srt import only
 from workers.measure.doctor import examine
 
 
+@pytest.mark.long
 def test_an_engine_without_its_modules_is_reported_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     record = EngineRecord("new", "workers.engines.new:New", "new", "", modules=("cv2", "no_runtime"), extra="gpu")
     monkeypatch.setitem(ENGINES, record.name, record)
@@ -50,6 +51,7 @@ def test_the_weights_that_the_operator_selected_are_checked(tmp_path: Path) -> N
     assert "'nonsense' is not one of u2net" in wrong.detail
 
 
+@pytest.mark.long
 def test_the_program_for_srt_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     names = ("ffmpeg", "srt-live-transmit")
     programs = {name: only(name, tmp_path / name) for name in names}

@@ -205,6 +205,7 @@ def test_corners_do_not_connect() -> None:
     assert metrics.conn(flipped, alpha) == pytest.approx(2 * 0.6 / 1000)
 
 
+@pytest.mark.long
 def test_the_truth_scores_zero(tmp_path: Path) -> None:
     alpha = first_frames(TALK_ALPHA, tmp_path / "alpha.mkv", 12)
     scores = evaluate(alpha, alpha, Settings())
@@ -379,6 +380,7 @@ def test_progress_counts_frames(tmp_path: Path) -> None:
     assert isinstance(scores, Scores)
 
 
+@pytest.mark.long
 def test_a_video_of_colours_is_compared_by_brightness(tmp_path: Path) -> None:
     """The clip itself is not a matte, and scores badly."""
     talk, alpha = (first_frames(clip, tmp_path / f"{clip.stem}.mkv", 12) for clip in (TALK, TALK_ALPHA))

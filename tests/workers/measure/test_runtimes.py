@@ -58,6 +58,7 @@ def measured(exact: Engine, reduced: Engine) -> list[Measured]:
     return compare([OWN, EXACT, REDUCED], make, GuardClip(96, 72), Settings(), lambda _: None)
 
 
+@pytest.mark.long
 def test_the_fastest_of_equal_ones_is_chosen() -> None:
     found = measured(Threshold(slow=True), Threshold(slow=False))
     assert fastest(found) == REDUCED
@@ -65,6 +66,7 @@ def test_the_fastest_of_equal_ones_is_chosen() -> None:
     assert all(each.accurate and each.ms > 0 for each in found)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("wrong", [{"error": 0.01}, {"shift": 2}])
 def test_a_fast_one_with_wrong_mattes_is_refused(wrong: dict[str, float]) -> None:
     found = measured(Threshold(slow=False), Threshold(slow=False, **wrong))  # type: ignore[arg-type]
@@ -73,6 +75,7 @@ def test_a_fast_one_with_wrong_mattes_is_refused(wrong: dict[str, float]) -> Non
     assert fastest(found) == EXACT
 
 
+@pytest.mark.long
 def test_one_that_fails_is_left_out() -> None:
     found = measured(Failing(slow=False), Threshold(slow=False))
     assert [(each.choice, each.error) for each in found if each.error] == [(EXACT, "no such instruction")]

@@ -87,6 +87,7 @@ def test_every_pixel_of_an_opaque_subject_has_the_source_s_value(tmp_path: Path)
     assert near(cut[18:34, 16:26, :3], pixels[18:34, 16:26], 0)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_results_are_upright_with_the_source_s_exif_data(tmp_path: Path, orientation: int) -> None:
     source = save(tmp_path / "in.tif", stored(person(), orientation), exif=exif(orientation), dpi=(300, 300))

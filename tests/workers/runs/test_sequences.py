@@ -99,6 +99,7 @@ def test_an_exr_goes_through_unchanged(tmp_path: Path) -> None:
         np.testing.assert_allclose(file.header()["chromaticities"], wide, atol=1e-6)
 
 
+@pytest.mark.long
 def test_depth_and_alpha_of_the_files(tmp_path: Path) -> None:
     source, _ = shot(tmp_path / "in", [1])
     run(source, tmp_path / "a" / "%d.png", PictureOptions(depth=8))
@@ -111,6 +112,7 @@ def test_depth_and_alpha_of_the_files(tmp_path: Path) -> None:
         run(source, tmp_path / "out.mov", PictureOptions(depth=16))
 
 
+@pytest.mark.long
 def test_a_mov_has_more_levels_than_8_bits(tmp_path: Path) -> None:
     source, _ = shot(tmp_path / "in")
     run(source, tmp_path / "out.mov")
@@ -152,6 +154,7 @@ def deep_clip(path: Path, pix_fmt: str, trc: int = 1) -> Path:
     return path
 
 
+@pytest.mark.long
 def test_a_video_of_16_bits_keeps_them(tmp_path: Path) -> None:
     _, pixels = shot(tmp_path / "frames", [1])
     run(deep_clip(tmp_path / "deep.mkv", "yuv444p16le"), tmp_path / "out" / "%d.tif")
@@ -228,6 +231,7 @@ def test_a_failed_run_leaves_no_files(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
 
 
+@pytest.mark.long
 def test_a_full_disk_leaves_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source, _ = shot(tmp_path / "in", range(1, 4))
 

@@ -54,6 +54,7 @@ def test_pictures_that_are_too_large_are_scaled_down_with_a_warning(server: Rtsp
     assert ("scaled_down", warning) in report.warnings
 
 
+@pytest.mark.long
 def test_unusable_pictures_are_not_counted_as_late(tmp_path: Path) -> None:
     server = RtspServer("--stretched")
     try:

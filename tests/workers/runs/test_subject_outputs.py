@@ -67,6 +67,7 @@ def true(name: str, frame: Frame) -> npt.NDArray[np.float32]:
     return scene.alpha(name, frame.time_s)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "others",
     [
@@ -126,6 +127,7 @@ def test_a_subject_whose_prompt_applies_later_is_in_nobodys_output_before(clip: 
             assert after.alpha[true("blue", after) == 1].min() > 150
 
 
+@pytest.mark.long
 def test_sound_is_in_each_output(tmp_path: Path) -> None:
     source = clip_with(tmp_path / "sound.mkv", tones(1))
     chosen = options("red=red", key="#00c83c", background="green")

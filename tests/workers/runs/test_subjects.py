@@ -84,6 +84,7 @@ def test_a_file_shows_the_chosen_subjects(clip: Path, tmp_path: Path, specs: tup
     assert "chooser scene on test: it knows the scene" in log.getvalue()
 
 
+@pytest.mark.long
 def test_a_correction_later_in_the_video_and_a_part_of_it(clip: Path, tmp_path: Path) -> None:
     specs = "class:red,blue", "point:-0.7,0.5@2"
     frames, _ = matted(clip, tmp_path, *specs)

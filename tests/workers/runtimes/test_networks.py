@@ -73,6 +73,7 @@ def test_a_wrong_input_is_an_engine_error_and_does_no_harm(name: str, file: Path
     assert run(of, picture()).shape == (1, 1, 48, 64)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
 def test_shapes_may_change_and_a_model_may_be_in_memory(name: str, tmp_path: Path) -> None:
     of = network(name, unet(tmp_path / "any.onnx").read_bytes())
@@ -97,6 +98,7 @@ def test_lower_precision_keeps_the_types(file: Path) -> None:
     np.testing.assert_allclose(result, run(exact, picture()), rtol=0, atol=0.05)
 
 
+@pytest.mark.long
 def test_openvino_reports_nothing(tmp_path: Path) -> None:
     """It asks for the address of its vendor's server when it is imported, unless this is prevented."""
     pytest.importorskip("openvino")

@@ -90,6 +90,7 @@ def test_an_image_fills_the_frame_and_keeps_its_centre(tmp_path: Path) -> None:
     assert colour_of(first(f"image:{tmp_path / 'tall.png'}"), 0.5, 0.05) == GREEN_YUV
 
 
+@pytest.mark.long
 def test_a_large_image_is_reduced_without_aliasing(tmp_path: Path) -> None:
     checks = ((np.indices((960, 1280)).sum(0) % 2) * 255).astype(np.uint8)
     Image.fromarray(checks).save(tmp_path / "checks.png")
@@ -374,6 +375,7 @@ def test_a_transparent_video_is_shown_over_black(tmp_path: Path) -> None:
     assert close_to(colour_of(first(f"video:{path}")), (40, 115, 184), tolerance=3)
 
 
+@pytest.mark.long
 def test_memory_does_not_grow_with_the_video(tmp_path: Path) -> None:
     path = numbered_clip(tmp_path / "bg.mp4", frames=200, width=320, height=240, options={"preset": "ultrafast"})
     with closing(open_spec(f"video:{path}", 320, 240)) as backdrop:

@@ -48,6 +48,7 @@ def test_a_hole_is_outlined_and_not_tinted() -> None:
     assert near(picture[180, round(0.3 * WIDTH)], COLOURS[0])
 
 
+@pytest.mark.long
 def test_the_label_is_inside_where_nothing_smaller_covers_it() -> None:
     large, small = square(0.0, 0.0, 1.0, 1.0), square(0.3, 0.2, 0.7, 0.8)
     one, both = draw(grey(), [candidate(1, large)]), draw(grey(), [candidate(1, large), candidate(2, small)])
@@ -78,6 +79,7 @@ def test_a_class_is_named() -> None:
     assert (named.max(-1) < 40).sum() > (plain.max(-1) < 40).sum() + 400
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", [(16, 16), (64, 16), (2400, 1200)])
 def test_pictures_of_any_size(size: tuple[int, int]) -> None:
     drawn = [candidate(1, square(0.0, 0.0, 1.0, 1.0)), candidate(2, square(0.01, 0.01, 0.011, 0.011))]

@@ -35,6 +35,7 @@ def on(device: str, small: motion.Thumbnail) -> Tensor:
 SHIFTS = [(0.5, 0.0), (1.0, 0.5), (3.0, 0.0), (-5.0, 2.0), (0.0, 1.5), (6.0, 0.0), (0.0, 6.0), (-6.0, -6.0), (16.0, 0)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("device", DEVICES)
 def test_the_flow_is_within_half_a_cell_of_a_shift(current: motion.Thumbnail, device: str) -> None:
     """Mean over the picture. Measured: 0.07 to 0.42; 0.02 to 0.21 by DIS."""
@@ -73,6 +74,7 @@ def test_warping_matches_opencv(current: motion.Thumbnail, device: str) -> None:
     np.testing.assert_allclose(warped[0].permute(1, 2, 0).cpu().numpy(), expected, atol=2.0)  # remap: 1/32 of a pixel
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("device", DEVICES)
 def test_a_cut_is_found_in_its_own_video_only(current: motion.Thumbnail, device: str) -> None:
     previous = torch.cat([on(device, motion.thumbnail(frame(120.0, room=2))), on(device, shifted(current, 6.0, 0.0))])

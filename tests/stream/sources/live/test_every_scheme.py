@@ -114,6 +114,7 @@ def _serve(listener: socket.socket, reply: bytes | None) -> None:
         client.close()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("address", TCP)
 def test_a_server_that_accepts_and_never_answers(address: str) -> None:
     with server(None) as port:

@@ -101,6 +101,7 @@ def watch() -> Iterator[Callable[..., Watched]]:
         one.stop()
 
 
+@pytest.mark.long
 def test_pictures_come_in_time(shared: RtspServer, watch: Callable[..., Watched]) -> None:
     seen = watch(shared.url(), Settings(), duration_s=1.2)
     seen.until(lambda: not seen._reading.is_alive(), "its end")
@@ -121,6 +122,7 @@ def test_it_may_be_asked_for_udp(shared: RtspServer, watch: Callable[..., Watche
     assert seen.states == [SourceState("live")]
 
 
+@pytest.mark.long
 def test_it_may_be_encrypted(tmp_path: Path) -> None:
     files = certificate("auto", tmp_path, "127.0.0.1")
     assert files is not None
@@ -137,6 +139,7 @@ def test_it_may_be_encrypted(tmp_path: Path) -> None:
         server.kill()
 
 
+@pytest.mark.long
 def test_it_dies_and_comes_back_with_another_picture(server: RtspServer, watch: Callable[..., Watched]) -> None:
     seen = watch(server.url())
     seen.goes_on(slate=False)
@@ -193,6 +196,7 @@ def test_it_hangs_in_mid_stream(server: RtspServer, watch: Callable[..., Watched
     assert gaps_s.max() < 0.3 + 0.3, "slates come steadily"
 
 
+@pytest.mark.long
 def test_it_accepts_and_never_answers(watch: Callable[..., Watched]) -> None:
     server = RtspServer("--mute")
     try:

@@ -78,6 +78,7 @@ def test_kinds_of_playlists(clips: Path, http: HttpVideoServer, kind: str) -> No
     seen.assert_in_step()
 
 
+@pytest.mark.long
 def test_a_playlist_names_no_other_host_of_a_private_network(clips: Path, http: HttpVideoServer) -> None:
     other = f"http://127.0.0.2:{http.port}/clip.ts"  # nothing listens there; it must not even be tried
     server = HttpVideoServer(clips, "--other", other)
@@ -110,6 +111,7 @@ def test_certificates_of_segments_are_verified_too(clips: Path, tmp_path: Path) 
         untrusted.kill()
 
 
+@pytest.mark.long
 def test_an_mjpeg_camera(http: HttpVideoServer) -> None:
     seen = record(http.url("cam.mjpeg"), 1.0)
     assert seen.source.info.sound == ()
@@ -117,6 +119,7 @@ def test_an_mjpeg_camera(http: HttpVideoServer) -> None:
     assert len(seen.frames) > 12
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("path", "reason"),
     [
@@ -146,6 +149,7 @@ def test_codecs_of_files_over_http(clips: Path, http: HttpVideoServer, codec: st
     assert near(seen.frames[-1], ROOM, 30).mean() > 0.9
 
 
+@pytest.mark.long
 def test_interlaced_video_is_deinterlaced(clips: Path, http: HttpVideoServer) -> None:
     """Fields of a moving edge; woven together they would be combs."""
     _write(clips / "fields.mkv", "libx264", interlaced=True)

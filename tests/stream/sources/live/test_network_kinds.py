@@ -43,6 +43,7 @@ def test_rtsp_is_in_step(gstreamer: GstRtspServer, transport: Any) -> None:
     seen.assert_in_step()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("path", "sound"),
     [
@@ -75,6 +76,7 @@ def test_rtsp_asks_for_a_password(basic: bool) -> None:
         server.kill()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("scheme", ["rtsps", "https"])
 def test_a_certificate_is_verified(scheme: str, tmp_path: Path, clips: Path) -> None:
     chain, joined = both(tmp_path)
@@ -97,6 +99,7 @@ def test_a_certificate_is_verified(scheme: str, tmp_path: Path, clips: Path) -> 
         server.kill()
 
 
+@pytest.mark.long
 def test_rtmp_waits_for_a_publisher(tmp_path: Path, clips: Path) -> None:
     server = RtmpServer(tmp_path / "nginx")
     states: list[SourceState] = []
@@ -183,6 +186,7 @@ def child_scheme(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         child.process.stdout.close()
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("child_scheme")
 def test_a_child_process_is_read_and_ended(clips: Path) -> None:
     source = NetworkSource(Address("child", str(clips / "short.ts")), PROMPT, SourceOptions(duration_s=2.5))

@@ -120,6 +120,7 @@ def test_sound_comes_at_its_time_and_not_with_the_next_frame(clip: Path) -> None
     assert sorted(delays_s)[int(0.9 * len(delays_s))] - min(delays_s) < 0.03
 
 
+@pytest.mark.long
 def test_after_a_pause_the_clock_agrees_with_the_time_that_has_passed(clip: Path) -> None:
     source = PlayedSource(clip, Settings())
     items = iter(source)
@@ -130,6 +131,7 @@ def test_after_a_pause_the_clock_agrees_with_the_time_that_has_passed(clip: Path
     source.close()
 
 
+@pytest.mark.long
 def test_the_newest_frame_wins_while_the_transform_is_slow(clip: Path) -> None:
     class Slow(Unchanged):
         def __call__(self, frame: Frame) -> list[Frame]:

@@ -112,6 +112,7 @@ def test_sound_in_other_formats_is_converted(codec: str, rate: int, layout: str,
     assert_converted(received, DEFAULT)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("chosen", FORMATS, ids=str)
 def test_a_later_connection_in_another_format_is_converted(chosen: LiveFormat) -> None:
     other = LiveFormat("opus", 48_000, "stereo") if chosen.codec != "opus" else AAC

@@ -42,6 +42,7 @@ def random_inputs(
     return x, offset, mask, torch.randn(out, channels, kernel, kernel, generator=draw) / (kernel * channels**0.5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("kernel", "height", "width"), [(1, 5, 7), (1, 1, 1), (1, 8, 16), (3, 9, 13), (3, 1, 40), (7, 6, 5)]
 )
@@ -52,6 +53,7 @@ def test_matches_plain_torch(interpreted: ModuleType, kernel: int, height: int, 
     )
 
 
+@pytest.mark.long
 def test_with_the_networks_channels_in_half_precision(interpreted: ModuleType) -> None:
     x, offset, mask, weight = random_inputs(3, 6, 11, channels=64, out=256)
     out = interpreted.deform_conv2d(x.half(), offset.half(), mask.half(), weight.half())
@@ -60,6 +62,7 @@ def test_with_the_networks_channels_in_half_precision(interpreted: ModuleType) -
     torch.testing.assert_close(out.float(), expected, rtol=2e-3, atol=4e-3)
 
 
+@pytest.mark.long
 def test_bias_and_relu(interpreted: ModuleType) -> None:
     arguments, bias = random_inputs(3, 5, 7), torch.linspace(-1, 1, 32)
     out = interpreted.deform_conv2d(*arguments, bias, relu=True)
@@ -90,12 +93,14 @@ def test_large_offsets(interpreted: ModuleType) -> None:
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("far", [1e3, -1e3, 1e30, -1e30, math.inf, -math.inf, math.nan])
 def test_taps_far_outside_read_zero(interpreted: ModuleType, far: float) -> None:
     x, offset, mask, weight = random_inputs(3, 5, 7)
     assert torch.count_nonzero(interpreted.deform_conv2d(x, offset * 0 + far, mask, weight)) == 0
 
 
+@pytest.mark.long
 def test_slices_and_any_memory_layout_are_read(interpreted: ModuleType) -> None:
     x, offset, mask, weight = random_inputs(3, 5, 7)
     merged = torch.cat([offset, mask, mask], 1).contiguous(memory_format=torch.channels_last)

@@ -44,6 +44,7 @@ def plain(height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
     return x, run(lite(), x)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("rewrite", REWRITES)
 def test_each_rewrite_gives_the_same_logits(rewrite: Callable[[BiRefNet], BiRefNet]) -> None:
     for size in SIZES:
@@ -58,6 +59,7 @@ def test_all_together_at_other_sizes(height: int, width: int) -> None:
     assert difference(run(fuse.fuse(lite()), x), run(lite(), x)) <= 1e-4
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("rewrite", REWRITES)
 def test_the_input_network_is_not_modified(rewrite: Callable[[BiRefNet], BiRefNet]) -> None:
     before, types = {key: t.clone() for key, t in lite().state_dict().items()}, [type(m) for m in lite().modules()]
@@ -69,6 +71,7 @@ def test_the_input_network_is_not_modified(rewrite: Callable[[BiRefNet], BiRefNe
     assert all(m.cached_biases is None for m in lite().modules() if isinstance(m, WindowAttention))
 
 
+@pytest.mark.long
 def test_unchanged_parameters_are_shared() -> None:
     weights = [model.get_parameter("bb.layers.3.blocks.0.mlp.fc1.weight") for model in (lite(), fuse.fuse(lite()))]
     assert weights[0].data_ptr() == weights[1].data_ptr()
@@ -95,6 +98,7 @@ def test_two_1x1_deformable_convolutions_share_their_offset_convolution() -> Non
         torch.testing.assert_close(actual, expected)
 
 
+@pytest.mark.long
 def test_weights_of_deformable_convolutions_stay_ordered_by_tap() -> None:
     model = fuse.channels_last(fuse.fuse(lite()))
     taps = [m.regular_conv.weight for m in model.modules() if isinstance(m, MergedDeformableConv2d)]

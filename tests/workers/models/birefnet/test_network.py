@@ -46,6 +46,7 @@ def test_half_precision_gives_nearly_the_same_alpha(
     assert off.mean() <= 0.002
 
 
+@pytest.mark.long
 def test_a_batch_matches_its_images_run_alone() -> None:
     one, two = image(96, 160, seed=1), image(96, 160, seed=2)
     both = run(lite(), torch.cat([one, two]))
@@ -74,6 +75,7 @@ def test_the_loaded_network_is_ready_for_inference() -> None:
     assert {key for key in deterministic.shapes("lite") if not key.endswith("index")} == set(loaded)
 
 
+@pytest.mark.long
 def test_half_precision_checkpoints_and_those_with_counters_load() -> None:
     halves = {key: torch.from_numpy(value).half() for key, value in cached_state_dict("lite").items()}
     counters = {key: torch.tensor(7) for key in deterministic.shapes("lite") if key.endswith(deterministic.IGNORED)}
