@@ -82,12 +82,13 @@ test: check
 	$(PYTEST) -n 3 -m 'not clocked and not slow and not long and not gpu'
 	$(call clocked,-n 3 --dist loadgroup,not slow and not long and not gpu)
 
-# Long tests run as those of `make test`; of slow ones two at a time, except those with time limits.
+# Long tests run as those of `make test`; slow ones two at a time, except those that measure speed.
 test-slow: $(VENV)/.tested-slow
 	$(PYTEST) -n 3 -m 'long and not clocked and not slow and not gpu'
 	$(call clocked,-n 3 --dist loadgroup,long and not slow and not gpu)
 	$(PYTEST) -n 2 -m 'slow and not clocked'
-	$(call clocked,,slow)
+	$(call clocked,-n 2 --dist loadgroup,slow and not alone)
+	$(call clocked,,slow and alone)
 
 bench: install
 	$(BIN)/mattebox bench file

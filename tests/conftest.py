@@ -89,7 +89,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     if clocked and "not clocked" in part:
         return True
     text = collection_path.read_text()
-    wanted = [mark for mark in ("clocked", "long", "slow") if mark in part.replace(f"not {mark}", "")]
+    wanted = [mark for mark in ("clocked", "long", "slow", "alone") if mark in part.replace(f"not {mark}", "")]
     return None if all(mark in text or (mark == "clocked" and clocked) for mark in wanted) else True
 
 

@@ -85,6 +85,7 @@ async def test_the_page_shines_through_and_edges_are_the_exact_blend(size: tuple
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @asynctest
 async def test_the_blend_is_exact_while_everything_moves() -> None:
     """Each screenshot is compared with the frame that it shows."""

@@ -53,7 +53,8 @@ async def is_empty(http: httpx.AsyncClient) -> bool:
     return await held(http) == 0
 
 
-@pytest.mark.slow  # these run one at a time, without other load
+@pytest.mark.slow
+@pytest.mark.alone
 @asynctest
 async def test_options_take_effect_within_200_ms(served: Served) -> None:
     async with calling(served.url, Camera(), "H264", background="color:#ff0000", **BEHIND) as caller:

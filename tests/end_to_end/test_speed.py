@@ -8,7 +8,7 @@ from tests.media import TALK
 from workers.bench.camera import encoded, film
 from workers.bench.live import Row, measure
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 SETTINGS = Settings(hw_encode=False)
 _BUSY = 2.5 + SETTINGS.cores() / 2  # the server and the fake camera themselves cause about 1.5
 

@@ -33,6 +33,7 @@ SWITCH = """async key => {
 }"""
 
 
+@pytest.mark.alone
 def test_response_times(served: Served, clip: Path) -> None:
     """The first matted picture comes within 2 s of the click, another background within 200 ms of the key press.
 

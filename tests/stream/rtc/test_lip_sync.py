@@ -182,7 +182,8 @@ def offsets_ms(events_s: list[float], others_s: list[float]) -> npt.NDArray[np.f
     return 1000 * np.array(found)
 
 
-@pytest.mark.slow  # these run one at a time, without other load
+@pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize(("delay_s", "late_s"), [(0.0, 0.0), (0.12, 0.0), (0.03, 0.1)])
 def test_flashes_and_beeps_arrive_together(delay_s: float, late_s: float) -> None:
     """delay_s: of the picture in the engine; with 120 ms, most frames are dropped.

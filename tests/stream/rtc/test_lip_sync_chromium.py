@@ -16,6 +16,7 @@ from tests.chromium import CHROMIUM, page
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.alone,
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
 ]
 WINDOW_MS = 10_000

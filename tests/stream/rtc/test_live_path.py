@@ -110,7 +110,8 @@ def test_frames_come_back_in_order(codec: str) -> None:
     asyncio.run(run())
 
 
-@pytest.mark.slow  # these run one at a time, without other load
+@pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize("codec", ["H264", "VP8"])
 def test_frames_come_back_at_the_full_rate_and_with_low_latency(codec: str) -> None:
     async def run() -> None:

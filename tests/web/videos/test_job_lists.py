@@ -130,6 +130,7 @@ def test_many_lists_and_submissions_at_once(settings: Settings, redis_url: str, 
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.clocked  # a reply of Redis that takes more than a second is an outage
 @pytest.mark.parametrize("owners", [1, 10])
 def test_200_lists_and_200_submissions_at_once(settings: Settings, redis_url: str, clip: bytes, owners: int) -> None:

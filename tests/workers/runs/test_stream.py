@@ -129,6 +129,7 @@ def test_unsupported_sources_and_outputs_are_refused(source: str, output: str, m
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_sound_is_recorded_in_step(tmp_path: Path) -> None:
     """A clip whose picture flashes as its sound beeps; the key is its background, so the flashes stay."""
     clip = make_clip(tmp_path / "clip.mkv", 8)

@@ -156,7 +156,8 @@ def test_outputs_are_added_paused_resumed_and_removed_while_it_runs(memory: type
     assert "c" not in memory.written
 
 
-@pytest.mark.slow  # these run one at a time, without other load, which drops frames
+@pytest.mark.slow
+@pytest.mark.alone
 def test_a_failing_output_is_retried_reported_once_and_costs_the_others_nothing(memory: type[Memory]) -> None:
     memory.failing["b"] = RemoteError("connection refused")
     states: list[str] = []

@@ -17,6 +17,7 @@ SETTINGS = Settings(hw_encode=False, rtsp_retry_s=1, output_timeout_s=3)
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_frozen_output_costs_the_others_nothing(tmp_path: Path) -> None:
     states = States()
     healthy, frozen = RtmpServer(tmp_path / "healthy"), RtmpServer(tmp_path / "frozen")
