@@ -241,6 +241,8 @@ def test_a_program_that_is_never_ready_stops_everything_with_an_error(serve: Cal
     assert served.lines("web") == []
 
 
+@pytest.mark.slow
+@pytest.mark.alone
 def test_the_spare_takes_over_within_100_ms(serve: Callable[..., Serve]) -> None:
     served = serve("worker:spare")
     for count in (1, 2, 3):
