@@ -47,7 +47,9 @@ class RedisServer:
         self._folder = folder
         port = free_port() if over_tcp else 0
         self.url = f"redis://127.0.0.1:{port}" if over_tcp else f"unix://{folder}/s"
-        self._argv = [program, "--port", str(port), "--unixsocket", "s", "--save", "", "--appendonly", "yes", *options]
+        # by default, a write may wait 2 s for a slow disk, and be lost if the server is killed meanwhile
+        file = ("--save", "", "--appendonly", "yes", "--appendfsync", "no")
+        self._argv = [program, "--port", str(port), "--unixsocket", "s", *file, *options]
         self.start()
 
     def start(self) -> None:

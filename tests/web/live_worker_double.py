@@ -8,7 +8,7 @@ can be killed.
 import asyncio
 import os
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
@@ -42,11 +42,14 @@ class Double:
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
             for loop in (self._beat, self._take, self._execute):
-                group.create_task(self._until_redis_ends(loop()))
+                group.create_task(self._repeated(loop))
 
-    async def _until_redis_ends(self, loop: Coroutine[Any, Any, None]) -> None:
-        with suppress(StoreError):  # Redis may end before the double does
-            await loop
+    async def _repeated(self, loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Until it is cancelled; on a busy machine a call may time out."""
+        while True:
+            with suppress(StoreError):
+                await loop()
+            await asyncio.sleep(0.05)
 
     async def _beat(self) -> None:
         while True:
