@@ -28,7 +28,7 @@ from workers.steady import smooth
 from workers.steady.smooth import MattedFrame
 from workers.steady.tuning import Tuning, choose, unfitted
 
-_IN_PROGRESS = 4  # frames of a file between the first step and the last
+_IN_PROGRESS = 4  # frames of a file between the first step and the last, besides those that smoothing finishes together
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,8 @@ class _Steps:
     def __init__(self) -> None:
         self.prepare = ThreadPoolExecutor(1, "prepare", initializer=yield_to_others)
         self.infer = ThreadPoolExecutor(1, "infer")
-        self._finish = ThreadPoolExecutor(1, "finish", initializer=yield_to_others)
+        # of normal priority: with smoothing it can take as long as the network, and would hold up the encoder
+        self._finish = ThreadPoolExecutor(1, "finish")
         self._pending: deque[Future[list[Frame]]] = deque()
 
     def finish(self, work: Callable[..., list[Frame]], *args: object) -> None:
@@ -149,7 +150,7 @@ class Matte:
             self._waiting.append((frame, self._steps.prepare.submit(self._prepared, frame)))
             if len(self._waiting) >= self._batch:
                 self._start_waiting()
-        return self._steps.collect(0 if self._live else _IN_PROGRESS * self._batch)
+        return self._steps.collect(self._in_progress())
 
     def swap(
         self,
@@ -192,6 +193,12 @@ class Matte:
     def close(self) -> None:
         self._steps.close()
         self._renditions.close()
+
+    def _in_progress(self) -> int:
+        """How many frames may be in progress: enough to keep all steps busy, also while a burst is finished."""
+        if self._live:
+            return 0
+        return _IN_PROGRESS * self._batch + (self._tuning.burst if self._tuning else 0)
 
     def _start_waiting(self) -> None:
         """Run the engine on all waiting frames in one call, and queue the last step of each."""

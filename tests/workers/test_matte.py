@@ -11,7 +11,7 @@ import pytest
 
 from stream.errors import BackgroundError, EngineError
 from stream.picture.frames import Frame, Plane
-from stream.records.options import Options
+from stream.records.options import Options, Temporal
 from stream.records.subjects import Subject
 from stream.settings import Settings
 from stream.sources.pattern import PatternSource
@@ -20,6 +20,7 @@ from workers.engines.base import EngineState, Result
 from workers.matte import Matte
 from workers.scene.backgrounds import open_background
 from workers.scene.composite import blend, flat, rgb_flat
+from workers.steady.tuning import choose
 
 COUNT = 24
 
@@ -257,8 +258,10 @@ def test_damaged_frames_among_held_ones_repeat_the_frame_before_them(pattern: Pa
 def test_what_is_held_does_not_grow_with_the_video(pattern: PatternSource) -> None:
     core = matte(pattern, temporal="offline")
     waiting = [n - given for n, given in enumerate(accumulate(len(core(frame)) for frame in pattern), start=1)]
-    half = len(waiting) // 2
-    assert max(waiting[half:]) == max(waiting[:half]) <= DELAYS["offline"] + 4
+    filled = 2 * len(waiting) // 3
+    tuning = choose(Temporal.OFFLINE, 0.5, "truth", live=False)
+    assert tuning is not None
+    assert max(waiting[filled:]) == max(waiting[:filled]) <= DELAYS["offline"] + 4 + tuning.burst
     core.flush()
     core.close()
 
