@@ -85,12 +85,13 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     part = config.option.markexpr
     if "or" in part.split():
         return None
-    clocked = collection_path.relative_to(Path(__file__).parent).as_posix().startswith(CLOCKED)
-    if clocked and "not clocked" in part:
-        return True
-    text = collection_path.read_text()
-    wanted = [mark for mark in ("clocked", "long", "slow", "alone") if mark in part.replace(f"not {mark}", "")]
-    return None if all(mark in text or (mark == "clocked" and clocked) for mark in wanted) else True
+    wanted = {mark for mark in ("clocked", "long", "slow", "alone") if mark in part.replace(f"not {mark}", "")}
+    if collection_path.relative_to(Path(__file__).parent).as_posix().startswith(CLOCKED):
+        if "not clocked" in part:
+            return True
+        wanted.discard("clocked")
+    text = collection_path.read_text() if wanted else ""
+    return None if all(mark in text for mark in wanted) else True
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist, which reads the groups in the same hook

@@ -35,10 +35,7 @@ SWITCH = """async key => {
 
 @pytest.mark.alone
 def test_response_times(served: Served, clip: Path) -> None:
-    """The first matted picture comes within 2 s of the click, another background within 200 ms of the key press.
-
-    The background in the fastest of three rounds: other work on the machine only adds to the time.
-    """
+    """The first matted picture comes within 2 s of the click, another background within 200 ms of the key press."""
     first_ms, switch_ms = [], []
     with page(clip) as tab:
         for _ in range(3):
@@ -49,14 +46,12 @@ def test_response_times(served: Served, clip: Path) -> None:
             tab.wait_for_selector(".stage .shown", timeout=20_000)
             first_ms.append(1000 * (time.monotonic() - began_s))
             tab.wait_for_timeout(1500)
-            of_round = []
             for key in "3782":
-                of_round.append(tab.evaluate(SWITCH, key))
+                switch_ms.append(tab.evaluate(SWITCH, key))
                 tab.wait_for_timeout(700)
-            switch_ms.append(np.median(of_round))
-    print(f"first picture: {list(map(round, first_ms))} ms; a background: {list(map(round, switch_ms))} ms")
+    print(f"first picture: {list(map(round, first_ms))} ms; a background: {sorted(map(round, switch_ms))} ms")
     assert max(first_ms) < 2000
-    assert min(switch_ms) < 200
+    assert np.median(switch_ms) < 200
 
 
 def test_the_memory_of_an_open_tab_does_not_grow(served: Served, clip: Path) -> None:

@@ -60,7 +60,7 @@ def test_offers_that_never_connect_are_released_at_their_deadline() -> None:
         peers = [Peer(settings, lambda state, reason: changes.append((state, reason))) for _ in range(20)]
         for peer in peers:
             await peer.answer(CHROMIUM)
-        await until(lambda: len(changes) == 20)
+        await until(lambda: len(changes) == 20, 3.5)
         assert set(changes) == {("closed", "connect_timeout")}
         await asyncio.sleep(0.05)
         assert open_resources() == before
